@@ -1,0 +1,47 @@
+package config
+
+import "time"
+
+// LoadBalancer is the document of kind LoadBalancer: the HAProxy in front of the control plane.
+type LoadBalancer struct {
+	Name         string
+	Address      string // what clients and hosts connect to: the same as spec.api.externalAddress of k0s
+	Hosts        []*LBHost
+	Ports        Ports
+	Balance      string
+	Check        CheckMode
+	ConfigPath   string // of haproxy.cfg on the hosts
+	Stats        Stats
+	SpareServers int           // unused servers that each backend keeps for controllers to come
+	DrainTimeout time.Duration // how long connections of a leaving controller may go on
+	Line         int           // of the document in the file; 0 when it was made from flags
+}
+
+// LBHost is a machine that runs HAProxy.
+type LBHost struct {
+	Conn           Connection
+	PrivateAddress string
+	Line           int // 0 when it was made from a flag
+}
+
+// Ports are the three ports of a k0s control plane, the same on the load balancer and on the controllers.
+type Ports struct {
+	KubeAPI        int
+	Konnectivity   int
+	ControllerJoin int
+}
+
+// CheckMode says how HAProxy finds out whether an API server can take requests.
+type CheckMode string
+
+// CheckReadyz asks each API server's /readyz with a client certificate; CheckTLS does a TLS handshake, as the guide.
+const (
+	CheckReadyz CheckMode = "readyz"
+	CheckTLS    CheckMode = "tls"
+)
+
+// Stats is HAProxy's statistics page.
+type Stats struct {
+	Listen   string // "[address]:port"
+	Disabled bool
+}

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -150,12 +150,12 @@ func (s Spec) Backends() []Backend {
 		Backend{ControllerJoinBackend, s.Ports.ControllerJoin})
 }
 
-// SpareAddress and SparePort are where the server line of an unused slot points to: a port where nothing listens,
-// and never one of the frontends, which would make HAProxy connect to itself.
-var SpareAddress = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-
-// SparePort belongs to SpareAddress.
-const SparePort = 1
+// SpareHost and SparePort are where the server line of an unused slot points to: a port where nothing listens, and
+// never one of the frontends, which would make HAProxy connect to itself.
+const (
+	SpareHost = "127.0.0.1"
+	SparePort = 1
+)
 
 // Used says whether the slot belongs to a controller.
 func (s Slot) Used() bool { return s.Address.IsValid() }
@@ -175,17 +175,19 @@ func NewSlots(servers []Server, spares int) []Slot {
 	return slots
 }
 
-// HAProxy's own set for identifiers (invalid_char in its source).
-var identifier = regexp.MustCompile(`^[A-Za-z0-9_:.-]+$`)
-
-var balances = []string{"leastconn", "roundrobin", "static-rr", "first", "random"}
+// ValidName says whether HAProxy takes the name for a section or a server (invalid_char in its source).
+func ValidName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:", r)
+	})
+}
 
 // Validate says everything that is wrong with the spec. Balance is one of those that spread connections: `source`
 // would send each konnectivity agent to one server only, and it must reach all.
 func (s Spec) Validate() error {
 	var errs []error
 	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if !identifier.MatchString(s.Name) {
+	if !ValidName(s.Name) {
 		problem("load balancer name %q: use letters, digits and - _ . : only", s.Name)
 	}
 	seen := map[int]bool{}
@@ -198,11 +200,8 @@ func (s Spec) Validate() error {
 		}
 		seen[p] = true
 	}
-	known := false
-	for _, b := range balances {
-		known = known || s.Balance == b
-	}
-	if !known {
+	balances := []string{"leastconn", "roundrobin", "static-rr", "first", "random"}
+	if !slices.Contains(balances, s.Balance) {
 		problem("balance %q: must be one of %s", s.Balance, strings.Join(balances, ", "))
 	}
 	if s.Check != CheckReadyz && s.Check != CheckTLS {

@@ -69,6 +69,8 @@ type Spec struct {
 	// used by CheckReadyz. An empty CAFile means that the API servers' certificates are not verified.
 	CAFile     string
 	ClientFile string
+	// NoLog leaves log formats out, for a file that logs nowhere: FitTo sets it.
+	NoLog bool
 }
 
 // Server is one controller host as the caller knows it. It is one server line in each backend.

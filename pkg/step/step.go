@@ -20,6 +20,8 @@ type Step struct {
 	Detail func(ctx context.Context) ([]string, error)
 	// Run makes it so.
 	Run func(ctx context.Context) error
+	// ReadOnly says that Run only looks at the world, as a verification does.
+	ReadOnly bool
 	// Undo takes back what Run did when a later step fails; it may be nil.
 	Undo func(ctx context.Context) error
 }
@@ -33,9 +35,9 @@ type Observer interface {
 	StepUndone(title string, err error)
 }
 
-// Result says what a finished run did.
+// Result says what a run did.
 type Result struct {
-	Ran     int
+	Changed int // steps that ran, save those that only look
 	Skipped int
 }
 
@@ -66,7 +68,9 @@ func Run(ctx context.Context, steps []Step, observer Observer) (Result, error) {
 			return result, errors.Join(fmt.Errorf("%s: %w", s.Title, err), undoAll(context.WithoutCancel(ctx), undo, observer))
 		}
 		observer.StepDone(i, len(steps), s.Title, time.Since(start))
-		result.Ran++
+		if !s.ReadOnly {
+			result.Changed++
+		}
 	}
 	return result, nil
 }

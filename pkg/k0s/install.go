@@ -1,0 +1,77 @@
+package k0s
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+)
+
+// Install says how k0s is to run on the host.
+type Install struct {
+	Controller     bool
+	EnableWorker   bool // a controller that runs a kubelet, too
+	NoTaints       bool
+	TokenFile      string // empty for the first controller
+	KubeletRootDir string
+	Flags          []string // further words for `k0s install`, as the user gave them
+	Environment    map[string]string
+}
+
+// Args are the arguments of `k0s install` that express it.
+func (i Install) Args() []string {
+	args := []string{"install", "worker"}
+	if i.Controller {
+		args = []string{"install", "controller", "--config", ConfigPath}
+	}
+	if i.Controller && i.EnableWorker {
+		args = append(args, "--enable-worker")
+	}
+	if i.Controller && i.NoTaints {
+		args = append(args, "--no-taints")
+	}
+	if i.TokenFile != "" {
+		args = append(args, "--token-file", i.TokenFile)
+	}
+	if i.KubeletRootDir != "" {
+		args = append(args, "--kubelet-root-dir", i.KubeletRootDir)
+	}
+	for _, flag := range i.Flags {
+		// A flag that the role already gave may stand once more in the user's own list.
+		if !slices.Contains([]string{"--enable-worker", "--no-taints"}, flag) || !slices.Contains(args, flag) {
+			args = append(args, flag)
+		}
+	}
+	for _, name := range sortedKeys(i.Environment) {
+		args = append(args, "--env", name+"="+i.Environment[name])
+	}
+	return append(args, "--force")
+}
+
+// Install writes the service's unit. An existing one is rewritten: the host's k0s has not joined a cluster yet.
+func (n *Node) Install(ctx context.Context, install Install) error {
+	if _, err := n.k0s(ctx, nil, install.Args()...); err != nil {
+		return fmt.Errorf("installing the k0s service: %w", err)
+	}
+	return nil
+}
+
+// Start starts the installed service; it is no error when it runs already.
+func (n *Node) Start(ctx context.Context) error {
+	if _, err := n.Status(ctx); err == nil {
+		return nil
+	}
+	if _, err := n.k0s(ctx, nil, "start"); err != nil {
+		return fmt.Errorf("starting k0s: %w", err)
+	}
+	return nil
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

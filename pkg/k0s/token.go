@@ -1,0 +1,98 @@
+package k0s
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Token lets a host join. It is a secret: it has no String method that would print it.
+type Token struct {
+	encoded string
+	id      string
+}
+
+// ID is the public part, by which `k0s token invalidate` knows it.
+func (t Token) ID() string { return t.id }
+
+// String keeps the secret out of logs.
+func (t Token) String() string { return "token " + t.id }
+
+// GoString keeps the secret out of logs, too.
+func (t Token) GoString() string { return t.String() }
+
+// CreateToken makes a token for "controller" or "worker" that is valid for the time given.
+func (n *Node) CreateToken(ctx context.Context, role string, expiry time.Duration) (Token, error) {
+	out, err := n.k0s(ctx, nil, "token", "create", "--role", role, "--expiry", expiry.String())
+	if err != nil {
+		return Token{}, fmt.Errorf("creating a %s token: %w", role, err)
+	}
+	token, err := parseToken(strings.TrimSpace(out))
+	if err != nil {
+		return Token{}, fmt.Errorf("creating a %s token: %w", role, err)
+	}
+	return token, nil
+}
+
+// InvalidateToken makes the token useless; one that has expired already is no error.
+func (n *Node) InvalidateToken(ctx context.Context, token Token) error {
+	if _, err := n.k0s(ctx, nil, "token", "invalidate", token.id); err != nil && !strings.Contains(err.Error(), "not found") {
+		return fmt.Errorf("invalidating %s: %w", token, err)
+	}
+	return nil
+}
+
+// WriteToken puts the token on the host, readable for root alone.
+func (n *Node) WriteToken(ctx context.Context, token Token) error {
+	if err := n.Machine.WriteFile(ctx, TokenPath, []byte(token.encoded+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing the join token: %w", err)
+	}
+	return nil
+}
+
+// UsedTokenNote is what stands in the token file once the token has been used. k0s reads the file at every start, so it
+// has to stay, and ignores what it says on a host that has joined.
+const UsedTokenNote = "# the join token was used and removed\n"
+
+// ClearToken overwrites the token on the host.
+func (n *Node) ClearToken(ctx context.Context) error {
+	if err := n.Machine.WriteFile(ctx, TokenPath, []byte(UsedTokenNote), 0o600); err != nil {
+		return fmt.Errorf("overwriting the join token: %w", err)
+	}
+	return nil
+}
+
+// tokenPattern finds the bearer token "id.secret" of a bootstrap token
+// (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/) in the token's kubeconfig.
+var tokenPattern = regexp.MustCompile(`(?m)^\s*token:\s*"?([a-z0-9]{6})\.[a-z0-9]{16}"?\s*$`)
+
+// maxTokenSize bounds what a token may unpack to; a real one has about 2 kB.
+const maxTokenSize = 1 << 20
+
+// parseToken unpacks a token: base64 of a gzipped kubeconfig.
+func parseToken(encoded string) (Token, error) {
+	packed, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return Token{}, errors.New("reading the token: k0s gave something that is not base64")
+	}
+	unzip, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return Token{}, fmt.Errorf("reading the token: %w", err)
+	}
+	kubeconfig, err := io.ReadAll(io.LimitReader(unzip, maxTokenSize))
+	if err != nil {
+		return Token{}, fmt.Errorf("reading the token: %w", err)
+	}
+	match := tokenPattern.FindSubmatch(kubeconfig)
+	if match == nil {
+		return Token{}, errors.New("reading the token: it holds no bootstrap token")
+	}
+	return Token{encoded: encoded, id: string(match[1])}, nil
+}

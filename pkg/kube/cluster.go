@@ -1,0 +1,56 @@
+// Package kube speaks to the Kubernetes API of a k0s cluster, through any way of dialling it.
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// DialFunc opens a connection; host.Host's DialContext dials from that host.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Cluster is the API of one cluster.
+type Cluster struct {
+	Client  kubernetes.Interface
+	Dynamic dynamic.Interface
+	// Poll is how often a condition is looked at while it is awaited.
+	Poll time.Duration
+}
+
+// Connect makes a client from a kubeconfig. A nil dial dials from this machine. Nothing is sent yet.
+func Connect(kubeconfig []byte, dial DialFunc) (*Cluster, error) {
+	config, err := clientcmd.RESTConfigFromKubeConfig(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.Dial = dial
+	config.Timeout = 15 * time.Second
+	config.UserAgent = "kubectl-ha"
+	// k0s itself keeps default/kubernetes as Endpoints; that this API is deprecated is nothing a user can act on.
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the kubeconfig: %w", err)
+	}
+	dynamicClient, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the kubeconfig: %w", err)
+	}
+	return &Cluster{Client: client, Dynamic: dynamicClient, Poll: 250 * time.Millisecond}, nil
+}
+
+// Ready asks /readyz once.
+func (c *Cluster) Ready(ctx context.Context) error {
+	_, err := c.Client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("asking the API server for /readyz: %w", err)
+	}
+	return nil
+}

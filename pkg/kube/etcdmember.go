@@ -1,0 +1,55 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+func etcdMembersResource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "etcd.k0sproject.io", Version: "v1beta1", Resource: "etcdmembers"}
+}
+
+// EtcdMember is k0s's own object for a member of etcd (etcd.k0sproject.io/v1beta1). It appears once the member votes.
+type EtcdMember struct {
+	Name        string // the host's name in lower case
+	PeerAddress netip.Addr
+	MemberID    string // hexadecimal
+	Joined      bool
+}
+
+// EtcdMembers lists the EtcdMember objects; a cluster that has no such kind (k0s before 1.31) has none.
+func (c *Cluster) EtcdMembers(ctx context.Context) ([]EtcdMember, error) {
+	list, err := c.Dynamic.Resource(etcdMembersResource()).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing EtcdMember objects: %w", err)
+	}
+	members := make([]EtcdMember, 0, len(list.Items))
+	for i := range list.Items {
+		members = append(members, etcdMemberOf(&list.Items[i]))
+	}
+	return members, nil
+}
+
+func etcdMemberOf(object *unstructured.Unstructured) EtcdMember {
+	member := EtcdMember{Name: object.GetName()}
+	// A field of another type reads as absent: the status is k0s's and may not be written yet.
+	peer, _, _ := unstructured.NestedString(object.Object, "status", "peerAddress")
+	member.PeerAddress, _ = netip.ParseAddr(peer)
+	member.MemberID, _, _ = unstructured.NestedString(object.Object, "status", "memberID")
+	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, entry := range conditions {
+		if condition, ok := entry.(map[string]any); ok && condition["type"] == "Joined" {
+			member.Joined = condition["status"] == string(metav1.ConditionTrue)
+		}
+	}
+	return member
+}

@@ -1,0 +1,61 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ControlPlaneLabel is set by k0s's kubelet at registration on every controller that runs one.
+// node-role.kubernetes.io/control-plane follows up to a minute later, and not at all beside another role label.
+const ControlPlaneLabel = "node.k0sproject.io/role"
+
+// Node is what this project needs to know of a Node.
+type Node struct {
+	Name         string
+	Addresses    []netip.Addr // InternalIP
+	Ready        bool
+	ControlPlane bool
+	Version      string // the kubelet's
+}
+
+// Nodes lists all Nodes, sorted by name.
+func (c *Cluster) Nodes(ctx context.Context) ([]Node, error) {
+	list, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing nodes: %w", err)
+	}
+	nodes := make([]Node, 0, len(list.Items))
+	for i := range list.Items {
+		nodes = append(nodes, nodeOf(&list.Items[i]))
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return nodes, nil
+}
+
+func nodeOf(n *corev1.Node) Node {
+	node := Node{
+		Name:         n.Name,
+		ControlPlane: n.Labels[ControlPlaneLabel] == "control-plane",
+		Version:      n.Status.NodeInfo.KubeletVersion,
+	}
+	for _, a := range n.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if addr, err := netip.ParseAddr(a.Address); err == nil {
+			node.Addresses = append(node.Addresses, addr.Unmap())
+		}
+	}
+	for _, condition := range n.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			node.Ready = condition.Status == corev1.ConditionTrue
+		}
+	}
+	return node
+}

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"net/netip"
-	"path"
-)
+import "path"
 
 // API versions and kinds of the documents that a cluster file may hold.
 const (
@@ -96,16 +93,8 @@ func (h *Host) IsController() bool { return h.Role == RoleController || h.Role =
 func (h *Host) RunsKubelet() bool { return h.Role == RoleWorker || h.Role == RoleControllerWorker }
 
 // Address returns the address that the cluster's other hosts reach this one at: privateAddress, else the address of
-// the connection when that is an IP address, else "".
-func (h *Host) Address() string {
-	if h.PrivateAddress != "" {
-		return h.PrivateAddress
-	}
-	if ip, err := netip.ParseAddr(h.Conn.Address()); err == nil && !h.Conn.Localhost {
-		return ip.String()
-	}
-	return ""
-}
+// the connection when that is an IP address that other hosts can reach, else "".
+func (h *Host) Address() string { return addressOf(h.PrivateAddress, h.Conn) }
 
 // DataDirOrDefault returns the directory of k0s's data on the host.
 func (h *Host) DataDirOrDefault() string {

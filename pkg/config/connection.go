@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"strconv"
 )
@@ -20,7 +22,6 @@ type SSH struct {
 	KeyPath string // absolute after Load; empty stands for the agent's and the usual keys
 	HostKey string // "ssh-ed25519 AAAA…": the only key that is accepted; empty means known_hosts
 	Bastion *SSH   // the machine to go through; nil for none
-	Options map[string]any
 }
 
 // OpenSSH is a connection by the ssh program of the user's machine, its configuration included.
@@ -58,6 +59,32 @@ func (c Connection) String() string {
 		return "localhost"
 	}
 	return "no connection"
+}
+
+// key is equal for connections to the same port of the same machine.
+func (c Connection) key() string {
+	switch {
+	case c.SSH != nil:
+		key := fmt.Sprintf("%s %d", canonical(c.SSH.Address), c.SSH.Port)
+		if c.SSH.Bastion != nil {
+			key += " via " + Connection{SSH: c.SSH.Bastion}.key()
+		}
+		return key
+	case c.OpenSSH != nil:
+		return fmt.Sprintf("%s %d", canonical(c.OpenSSH.Address), cmp.Or(c.OpenSSH.Port, defaultSSHPort))
+	}
+	return c.String()
+}
+
+// addressOf returns the private address, else the connection's when it is an IP address that others can reach, else "".
+func addressOf(private string, c Connection) string {
+	if private != "" {
+		return private
+	}
+	if address := canonical(c.Address()); checkPeer(address) == nil {
+		return address
+	}
+	return ""
 }
 
 func endpoint(user, address string, port int) string {

@@ -24,6 +24,9 @@ type LBHost struct {
 	Line           int // 0 when it was made from a flag
 }
 
+// Address returns the address that the controllers reach the host at, as Host.Address does.
+func (h *LBHost) Address() string { return addressOf(h.PrivateAddress, h.Conn) }
+
 // Ports are the three ports of a k0s control plane, the same on the load balancer and on the controllers.
 type Ports struct {
 	KubeAPI        int

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pmezard/go-difflib/difflib"
+)
+
+// updating is set by `go test -update`: golden files are written instead of compared.
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write golden files")
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if updating() {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		diff, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
+			A: difflib.SplitLines(string(want)), B: difflib.SplitLines(got), FromFile: path, ToFile: "got", Context: 2,
+		})
+		t.Fatalf("differs from the golden file (%v):\n%s", err, diff)
+	}
+}
+
+// source is a Source with a made-up outside world.
+func source(name string) Source {
+	environment := map[string]string{"SITE": "site-a", "EMPTY": "", "PORT": "2222", "ADDRESS": "10.10.0.2"}
+	return Source{Name: name, Dir: "/work/cluster", Home: "/home/me", LookupEnv: func(name string) (string, bool) {
+		text, ok := environment[name]
+		return text, ok
+	}}
+}
+
+func readTestdata(t *testing.T, pattern string) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no files like %s: %v", pattern, err)
+	}
+	files := map[string][]byte{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[path] = data
+	}
+	return files
+}
+
+func TestGoodFilesAreReadCompletely(t *testing.T) {
+	for path, data := range readTestdata(t, "testdata/good/*.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, err := source(filepath.Base(path)).Parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.LoadBalancer == nil {
+				if err := f.SetLoadBalancer("admin@10.10.4.10:2222"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := f.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			text, err := json.MarshalIndent(f, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", string(text)+"\n")
+		})
+	}
+}
+
+func TestBadFilesAreReportedWholly(t *testing.T) {
+	for path, data := range readTestdata(t, "testdata/bad/*.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f, err := source(filepath.Base(path)).Parse(data)
+			if err == nil {
+				err = f.Complete()
+			}
+			if err == nil {
+				t.Fatal("read without an error")
+			}
+			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", err.Error()+"\n")
+		})
+	}
+}

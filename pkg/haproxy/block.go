@@ -115,14 +115,18 @@ func ReplaceBlock(cfg, block []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !found {
-		return joinBlock(cfg, block, nil), nil
+		return joinBlock(cfg, block, nil, usesCRLF(cfg)), nil
 	}
 	if old.Name != fresh.Name {
 		return nil, fmt.Errorf("line %d: this HAProxy serves the load balancer %q already, not %q: use that name, "+
 			"or remove the block (lines %d to %d) to give it up", old.FirstLine, old.Name, fresh.Name, old.FirstLine,
 			old.LastLine)
 	}
-	return joinBlock(cfg[:old.Start], block, cfg[old.End:]), nil
+	around := slices.Concat(cfg[:old.Start], cfg[old.End:])
+	if !bytes.Contains(around, []byte("\n")) {
+		around = cfg
+	}
+	return joinBlock(cfg[:old.Start], block, cfg[old.End:], usesCRLF(around)), nil
 }
 
 // RemoveBlock takes the block out of cfg, and gives back cfg where there is none.
@@ -134,16 +138,16 @@ func RemoveBlock(cfg []byte) ([]byte, error) {
 	return slices.Concat(cfg[:block.Start], cfg[block.End:]), nil
 }
 
-// joinBlock puts block between two parts of a file, with the line endings of that file.
-func joinBlock(before, block, after []byte) []byte {
+// joinBlock puts block between two parts of a file.
+func joinBlock(before, block, after []byte, crlf bool) []byte {
 	block = toLF(block)
-	if len(block) > 0 && block[len(block)-1] != '\n' {
+	if !bytes.HasSuffix(block, []byte("\n")) {
 		block = append(block, '\n')
 	}
-	if len(before) > 0 && before[len(before)-1] != '\n' {
+	if len(before) > 0 && !bytes.HasSuffix(before, []byte("\n")) {
 		block = append([]byte("\n"), block...)
 	}
-	if usesCRLF(slices.Concat(before, after)) {
+	if crlf {
 		block = toCRLF(block)
 	}
 	return slices.Concat(before, block, after)

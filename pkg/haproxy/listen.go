@@ -58,7 +58,7 @@ func (s *section) bound() []BoundPort {
 func parseBind(text string) (BoundPort, bool) {
 	text = trimFamily(text)
 	i := strings.LastIndexByte(text, ':')
-	if i < 0 || strings.ContainsAny(text, "@/$") {
+	if i < 0 || strings.ContainsAny(text, "@/") {
 		return BoundPort{}, false
 	}
 	first, last, ranged := strings.Cut(text[i+1:], "-")

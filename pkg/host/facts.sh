@@ -1,0 +1,116 @@
+# Prints facts about this host as lines "key value", for facts.go. POSIX sh with busybox or GNU tools; it changes
+# nothing, and what cannot be found out is left out.
+
+now() {
+	# busybox's date may lack %N and print it as it is.
+	t=$(date +%s.%N)
+	case $t in *[!0-9.]* | *.) date +%s ;; *) echo "$t" ;; esac
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+say() { [ -z "$2" ] || echo "$1 $2"; }
+
+say clock "$(now)"
+say hostname "$(uname -n)"
+say kernel "$(uname -r)"
+say machine "$(uname -m)"
+say machine-id "$(cat /etc/machine-id 2>/dev/null)"
+
+os_release=/etc/os-release
+[ -r "$os_release" ] || os_release=/usr/lib/os-release
+if [ -r "$os_release" ]; then
+	say os-id "$(. "$os_release" && echo "$ID")"
+	say os-name "$(. "$os_release" && echo "$PRETTY_NAME")"
+fi
+
+if [ -d /run/systemd/system ]; then
+	echo init systemd
+elif have openrc-init || grep -q '::sysinit:.*openrc' /etc/inittab 2>/dev/null; then
+	echo init openrc
+fi
+
+for manager in apt-get:apt dnf:dnf yum:yum apk:apk zypper:zypper pacman:pacman; do
+	if have "${manager%:*}"; then
+		echo "packages ${manager#*:}"
+		break
+	fi
+done
+
+if [ -r /sys/fs/selinux/enforce ]; then
+	case $(cat /sys/fs/selinux/enforce) in 1) echo selinux enforcing ;; *) echo selinux permissive ;; esac
+elif [ -e /etc/selinux/config ]; then
+	echo selinux disabled
+fi
+have firewall-cmd && [ "$(firewall-cmd --state 2>/dev/null)" = running ] && echo firewalld running
+
+# "address INTERFACE ADDRESS/BITS" for each.
+if have ip; then
+	ip -o addr show 2>/dev/null | while read -r _ interface family address _; do
+		case $family in inet | inet6) echo "address ${interface%:} $address" ;; esac
+	done
+fi
+
+# "listen ADDRESS:PORT PROCESS"; the process may be unknown.
+if have ss && listening=$(ss -Hltnp 2>/dev/null); then
+	echo "$listening" | while read -r _ _ _ local _ users _; do
+		[ -n "$local" ] || continue
+		process=${users#*\"}
+		[ "$process" = "$users" ] && process= || process=${process%%\"*}
+		echo "listen $local $process"
+	done
+else
+	# Without ss: the socket tables of the kernel, and the sockets that each process has open.
+	sockets=
+	for fd in /proc/[0-9]*/fd/*; do
+		link=$(readlink "$fd" 2>/dev/null) || continue
+		case $link in
+		socket:*)
+			pid=${fd#/proc/}
+			sockets="$sockets $link=${pid%%/*}"
+			;;
+		esac
+	done
+	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | while read -r _ local _ state _ _ _ _ _ inode _; do
+		[ "$state" = 0A ] || continue
+		process=
+		case "$sockets " in
+		*" socket:[$inode]="*)
+			pid=${sockets#*"socket:[$inode]="}
+			process=$(cat "/proc/${pid%% *}/comm" 2>/dev/null)
+			;;
+		esac
+		echo "listen-hex $local $process"
+	done
+fi
+
+k0s=$(command -v k0s 2>/dev/null)
+if [ -n "$k0s" ]; then
+	say k0s-path "$k0s"
+	say k0s-version "$("$k0s" version 2>/dev/null | head -n 1)"
+fi
+[ -e /var/lib/k0s/etcd/member ] && echo etcd-data yes
+
+for unit in k0scontroller k0sworker haproxy; do
+	if [ -d /run/systemd/system ]; then
+		[ "$(systemctl show -p LoadState --value "$unit" 2>/dev/null)" = not-found ] && continue
+		say "service $unit" "$(systemctl is-active "$unit" 2>/dev/null)"
+	elif [ -e "/etc/init.d/$unit" ]; then
+		if rc-service "$unit" status >/dev/null 2>&1; then
+			echo "service $unit active"
+		else
+			echo "service $unit inactive"
+		fi
+	fi
+done
+
+# Kilobytes free; directories that do not exist yet lie where their parents do.
+free() {
+	dir=$1
+	while [ ! -d "$dir" ]; do dir=$(dirname "$dir"); done
+	df -Pk "$dir" 2>/dev/null | while read -r _ _ _ available _; do say "$2" "$available"; done | tail -n 1
+}
+free /usr/local/bin free-bin
+free /var/lib free-data
+while read -r name kilobytes _; do
+	[ "$name" = MemTotal: ] && echo "memory $kilobytes"
+done </proc/meminfo
+echo end of facts

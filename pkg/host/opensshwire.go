@@ -1,0 +1,366 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/k0sproject/rig/v2/protocol"
+	"github.com/k0sproject/rig/v2/protocol/openssh"
+	"github.com/k0sproject/rig/v2/sshconfig"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+)
+
+// opensshWire is rig's connection by the ssh program. The program verifies host keys, made strict by options that
+// win over ssh_config and the cluster file.
+type opensshWire struct {
+	conn    *openssh.Connection
+	args    []string // of ssh, up to and including the host
+	dir     string   // of sockets, for this connection alone
+	address string
+
+	mu   sync.Mutex
+	next int // number of the next forwarding socket
+}
+
+// strictOptions are what makes the ssh program verify host keys as the built-in client does, without asking on the
+// terminal, and keeps it from doing more than it is asked.
+func strictOptions(timeout, keepAlive time.Duration) map[string]string {
+	return map[string]string{
+		"StrictHostKeyChecking":            "yes",
+		"VerifyHostKeyDNS":                 "no",
+		"NoHostAuthenticationForLocalhost": "no",
+		"CheckHostIP":                      "no",
+		"UpdateHostKeys":                   "no",
+		"BatchMode":                        "yes",
+		"RemoteCommand":                    "none",
+		"RequestTTY":                       "no",
+		"PermitLocalCommand":               "no",
+		"ForwardAgent":                     "no",
+		"ForwardX11":                       "no",
+		"ConnectTimeout":                   strconv.Itoa(max(1, int(timeout.Seconds()))),
+		"ServerAliveInterval":              strconv.Itoa(max(1, int(keepAlive.Seconds()))),
+		"ServerAliveCountMax":              strconv.Itoa(missedKeepAlives),
+	}
+}
+
+// opensshOptions merges the cluster file's options, whose names are case-insensitive, under the strict ones.
+func opensshOptions(users map[string]any, strict map[string]string) sshconfig.OptionArguments {
+	options := sshconfig.OptionArguments{}
+	for name, value := range users {
+		overridden := slices.ContainsFunc(slices.Collect(maps.Keys(strict)), func(s string) bool {
+			return strings.EqualFold(s, name)
+		})
+		if !overridden {
+			options[name] = value
+		}
+	}
+	for name, value := range strict {
+		options[name] = value
+	}
+	return options
+}
+
+func (c *Connector) connectOpenSSH(ctx context.Context, o *config.OpenSSH) (*opensshWire, error) {
+	if _, err := exec.LookPath("ssh"); err != nil {
+		return nil, fmt.Errorf("%w: install OpenSSH's client, or use ssh: instead of openSSH: in the cluster file", err)
+	}
+	dir, err := os.MkdirTemp("", "ha-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory for control sockets: %w", err)
+	}
+	w, err := c.openOpenSSH(ctx, o, dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return w, nil
+}
+
+func (c *Connector) openOpenSSH(ctx context.Context, o *config.OpenSSH, dir string) (*opensshWire, error) {
+	strict := strictOptions(c.timeout(), c.keepAlive())
+	if !o.DisableMultiplexing {
+		// A master of the user's own may have been opened with less verification.
+		strict["ControlPath"] = filepath.Join(dir, "master")
+	}
+	files := c.KnownHosts
+	if env := os.Getenv("SSH_KNOWN_HOSTS"); len(files) == 0 && env != "" {
+		files = []string{env}
+	}
+	if len(files) > 0 {
+		strict["UserKnownHostsFile"] = quoteOptions(files)
+	}
+	rigConfig := openssh.Config{
+		Address:             o.Address,
+		User:                optional(o.User),
+		Port:                optional(o.Port),
+		KeyPath:             optional(o.KeyPath),
+		ConfigPath:          optional(firstNonEmpty(o.ConfigPath, c.SSHConfig)),
+		Options:             opensshOptions(o.Options, strict),
+		DisableMultiplexing: o.DisableMultiplexing,
+	}
+	w := &opensshWire{dir: dir, address: o.Address, args: opensshArguments(rigConfig)}
+	for asked := false; ; asked = true {
+		// A new one for each attempt: rig's remembers failures in part.
+		conn, err := openssh.NewConnection(rigConfig)
+		if err != nil {
+			return nil, err
+		}
+		within, cancel := context.WithTimeoutCause(ctx, c.timeout()+time.Second, fmt.Errorf("%w within %v", errNoAnswer, c.timeout()))
+		err = conn.Connect(within)
+		timedOut := within.Err() != nil
+		cancel()
+		if err == nil {
+			w.conn = conn
+			return w, nil
+		}
+		if timedOut {
+			return nil, fmt.Errorf("%w: %w", context.Cause(within), err)
+		}
+		if asked || !isUnknownKey(err.Error()) {
+			return nil, opensshError(err)
+		}
+		if err := c.acceptOpenSSH(ctx, w, o); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// opensshArguments are the options of ssh(1) for a connection, and its destination.
+func opensshArguments(cfg openssh.Config) []string {
+	args := cfg.Options.ToArgs()
+	if cfg.KeyPath != nil {
+		args = append(args, "-i", *cfg.KeyPath)
+	}
+	if cfg.Port != nil {
+		args = append(args, "-p", strconv.Itoa(*cfg.Port))
+	}
+	if cfg.ConfigPath != nil {
+		args = append(args, "-F", *cfg.ConfigPath)
+	}
+	if cfg.User != nil {
+		args = append(args, "-l", *cfg.User)
+	}
+	return append(args, "--", cfg.Address)
+}
+
+func optional[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+func firstNonEmpty(words ...string) string {
+	for _, w := range words {
+		if w != "" {
+			return w
+		}
+	}
+	return ""
+}
+
+// quoteOptions writes a list of files as one value of an option.
+func quoteOptions(files []string) string {
+	quoted := make([]string, len(files))
+	for i, f := range files {
+		quoted[i] = `"` + f + `"`
+	}
+	return strings.Join(quoted, " ")
+}
+
+// isUnknownKey knows ssh's words for a host that is in no known_hosts file.
+func isUnknownKey(said string) bool {
+	return strings.Contains(said, "host key is known for") && !strings.Contains(said, "HAS CHANGED")
+}
+
+// opensshError puts what to do behind what ssh said.
+func opensshError(err error) error {
+	said := err.Error()
+	switch {
+	case strings.Contains(said, "REMOTE HOST IDENTIFICATION HAS CHANGED"):
+		return fmt.Errorf("the host key has changed, someone may be intercepting the connection: %w", err)
+	case strings.Contains(said, "REVOKED HOST KEY"):
+		return fmt.Errorf("the host key is marked as revoked: %w", err)
+	case strings.Contains(said, "Permission denied"):
+		return fmt.Errorf("the host accepts none of the keys: %w: name another one with keyPath, or run ssh-add if the "+
+			"key is protected by a passphrase", err)
+	}
+	return err
+}
+
+// acceptOpenSSH finds out the key of a host by a connection that ends before anything is told to the host, asks about
+// it and writes it to the file that ssh reads.
+func (c *Connector) acceptOpenSSH(ctx context.Context, w *opensshWire, o *config.OpenSSH) error {
+	seen := filepath.Join(w.dir, "seen")
+	// The first value of an option counts.
+	scan := []string{"-o", "StrictHostKeyChecking=accept-new", "-o", "UserKnownHostsFile=" + quoteOptions([]string{seen}),
+		"-o", "GlobalKnownHostsFile=none", "-o", "HashKnownHosts=no", "-o", "PreferredAuthentications=none",
+		"-o", "ControlPath=none", "-T"}
+	said, _ := w.command(ctx, append(slices.Clone(scan), append(w.args, "true")...)...).CombinedOutput()
+	data, err := os.ReadFile(seen)
+	if err != nil {
+		return fmt.Errorf("looking at the host key of %s: %s", o.Address, strings.TrimSpace(string(said)))
+	}
+	settings, err := w.command(ctx, append([]string{"-G"}, w.args...)...).Output()
+	if err != nil {
+		return fmt.Errorf("asking ssh for its settings: %w", err)
+	}
+	file, hash := knownHostsSettings(settings)
+	for _, entry := range parseKnownHosts(seen, data) {
+		key := UnknownKey{
+			Host:        config.Connection{OpenSSH: o}.String(),
+			Address:     entry.patterns,
+			KeyType:     entry.key.Type(),
+			Fingerprint: ssh.FingerprintSHA256(entry.key),
+		}
+		c.asking.Lock()
+		err := c.confirm(ctx, key)
+		if err == nil && file != "" {
+			err = appendKnownHost(file, entry.patterns, entry.key, hash)
+		}
+		c.asking.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knownHostsSettings reads from the output of ssh -G which file to write host keys to, and whether hashed.
+func knownHostsSettings(settings []byte) (file string, hash bool) {
+	for line := range bytes.Lines(settings) {
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
+		switch name {
+		case "userknownhostsfile":
+			file = strings.Trim(firstNonEmpty(strings.Fields(value)...), `"`)
+		case "hashknownhosts":
+			hash = value == "yes"
+		}
+	}
+	if file == "none" {
+		file = ""
+	}
+	if expanded, err := expand(file); err == nil {
+		file = expanded
+	}
+	return file, hash
+}
+
+func (w *opensshWire) command(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "ssh", args...)
+}
+
+// StartProcess runs a command in a session of its own.
+func (w *opensshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	process, err := w.conn.StartProcess(ctx, command, stdin, stdout, stderr)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("starting ssh: %w", err)
+	}
+	return &opensshProcess{process, cancel}, nil
+}
+
+// opensshProcess is an ssh program that runs.
+type opensshProcess struct {
+	protocol.Waiter
+	cancel context.CancelFunc
+}
+
+func (p *opensshProcess) Wait() error {
+	defer p.cancel()
+	return p.Waiter.Wait()
+}
+
+// Close ends the ssh program.
+func (p *opensshProcess) Close() error {
+	p.cancel()
+	return nil
+}
+
+// dial has an ssh program of its own forward a local socket, for `ssh -W` knows no sockets of the host.
+func (w *opensshWire) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if network != "unix" && !strings.HasPrefix(network, "tcp") {
+		return nil, fmt.Errorf("network %q is not supported", network)
+	}
+	w.mu.Lock()
+	w.next++
+	socket := filepath.Join(w.dir, "f"+strconv.Itoa(w.next))
+	w.mu.Unlock()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	forward := w.command(running, append([]string{"-N", "-T", "-o", "ExitOnForwardFailure=yes",
+		"-o", "ControlPath=none", "-L", socket + ":" + address}, w.args...)...)
+	var said bytes.Buffer
+	forward.Stderr = &said
+	if err := forward.Start(); err != nil {
+		stop()
+		return nil, fmt.Errorf("starting ssh: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = forward.Wait()
+		close(ended)
+	}()
+	conn, err := w.awaitSocket(ctx, socket, ended)
+	if err != nil {
+		stop()
+		<-ended
+		return nil, fmt.Errorf("forwarding: %w: %s", err, strings.TrimSpace(said.String()))
+	}
+	// The connection outlives its name.
+	_ = os.Remove(socket)
+	return &forwardedConn{Conn: conn, stop: stop}, nil
+}
+
+const socketPoll = 20 * time.Millisecond
+
+func (w *opensshWire) awaitSocket(ctx context.Context, socket string, ended <-chan struct{}) (net.Conn, error) {
+	for {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			return conn, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-ended:
+			return nil, errors.New("ssh ended")
+		case <-time.After(socketPoll):
+		}
+	}
+}
+
+// forwardedConn ends the ssh program that forwards it.
+type forwardedConn struct {
+	net.Conn
+	stop func()
+}
+
+func (c *forwardedConn) Close() error {
+	err := c.Conn.Close()
+	c.stop()
+	return err
+}
+
+func (w *opensshWire) lost() error { return nil }
+
+// Close ends the master connection.
+func (w *opensshWire) Close() error {
+	w.conn.Disconnect()
+	return os.RemoveAll(w.dir)
+}

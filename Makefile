@@ -1,0 +1,57 @@
+# kubectl-ha. `make help` lists the targets.
+
+GO        ?= go
+BIN       := bin
+E2E_FLAGS ?=
+LAB       := $(GO) run ./test/lab/labctl
+LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Packages that are the product; the lab's stand-in for k0s is a module of its own.
+PACKAGES  := ./cmd/... ./plugins/... ./pkg/...
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the plugins into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: lint unit haproxy standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, the lab
+
+.PHONY: unit
+unit: ## Unit tests with the race detector
+	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy ./...
+	$(GO) test -race $(PACKAGES) ./test/...
+
+.PHONY: haproxy
+haproxy: ## Tests of pkg/haproxy against the real HAProxy of the lab's host image
+	./test/haproxy.sh
+
+.PHONY: standin
+standin: ## Unit tests of the lab's stand-in for k0s
+	cd test/lab/k0s && $(GO) vet ./... && $(GO) test ./...
+
+.PHONY: e2e
+e2e: build ## End-to-end tests on the lab (K0S_BINARY=/path for a real k0s; E2E_FLAGS='-run TestName')
+	$(GO) test -tags e2e -count=1 -timeout 60m -v $(E2E_FLAGS) ./test/e2e/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz what the project parses, half a minute each
+	./test/fuzz.sh
+
+.PHONY: lint
+lint: ## golangci-lint, with the architecture's directions
+	$(LINT) run ./...
+
+.PHONY: demo
+demo: build ## Three controllers behind HAProxy, set up by kubectl ha-init on the lab
+	./test/demo.sh up
+
+.PHONY: demo-down
+demo-down: ## Take the demo away
+	./test/demo.sh down
+
+.PHONY: bench-init
+bench-init: build ## Time ha-init beside a shell script that does the bare minimum
+	$(GO) test -tags e2e -count=1 -timeout 30m -v -run '^$$' -bench BenchmarkInit -benchtime 1x ./test/e2e/...

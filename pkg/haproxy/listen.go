@@ -98,18 +98,17 @@ func Conflicts(cfg []byte, spec Spec) ([]Conflict, error) {
 		return nil, err
 	}
 	ports := []int{spec.Ports.KubeAPI, spec.Ports.Konnectivity, spec.Ports.ControllerJoin}
-	frontends := []string{KubeAPIFrontend, KonnectivityFrontend, ControllerJoinFrontend}
+	// HAProxy 3.3 and later want one name for one section, be it frontend or backend.
+	names := []string{KubeAPIFrontend, KonnectivityFrontend, ControllerJoinFrontend}
 	if spec.StatsListen != "" {
-		frontends = append(frontends, StatsSection)
+		names = append(names, StatsSection)
 	}
-	var backends []string
 	for _, b := range spec.Backends() {
-		backends = append(backends, b.Name)
+		names = append(names, b.Name)
 	}
 	var conflicts []Conflict
 	for _, s := range sections {
-		taken := s.isFrontend() && slices.Contains(frontends, s.name) || s.isBackend() && slices.Contains(backends, s.name)
-		if taken {
+		if (s.isFrontend() || s.isBackend()) && slices.Contains(names, s.name) {
 			conflicts = append(conflicts, Conflict{s.lines[0].number, fmt.Sprintf(
 				"%s has a name that the managed block needs: rename it", s)})
 		}

@@ -119,7 +119,8 @@ func (w *blockWriter) backend(spec Spec, backend Backend) {
 		w.set("tcp-check connect default")
 	}
 	w.set("default-server %s", neutralServer)
-	w.set("default-server %s %s", check, checkTimings)
+	w.set("default-server %s", check)
+	w.set("default-server %s", checkTimings)
 }
 
 func (w *blockWriter) httpCheck(path string, status int) {

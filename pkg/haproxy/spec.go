@@ -8,6 +8,7 @@ package haproxy
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -168,13 +169,51 @@ func SpareName(index int) string { return "slot" + strconv.Itoa(index+1) }
 // NewSlots lays out a fresh block: the servers in their order, then spares.
 func NewSlots(servers []Server, spares int) []Slot {
 	slots := make([]Slot, 0, len(servers)+spares)
+	names := map[string]bool{}
 	for i, server := range servers {
 		slots = append(slots, Slot{Index: i, Name: server.Name, Address: server.Address, Enabled: server.Active})
+		names[server.Name] = true
 	}
 	for i := len(servers); i < len(servers)+spares; i++ {
-		slots = append(slots, Slot{Index: i, Name: SpareName(i)})
+		number := i
+		for names[SpareName(number)] {
+			number++
+		}
+		names[SpareName(number)] = true
+		slots = append(slots, Slot{Index: i, Name: SpareName(number)})
 	}
 	return slots
+}
+
+// ValidateSlots says everything that is wrong with the slots of a block: HAProxy wants each server name once, and a
+// controller has one slot.
+func ValidateSlots(slots []Slot) error {
+	var errs []error
+	names, addresses := map[string]bool{}, map[netip.Addr]string{}
+	for _, slot := range slots {
+		problem := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("server %q: %s", slot.Name, fmt.Sprintf(format, args...)))
+		}
+		if !ValidName(slot.Name) {
+			problem("use letters, digits and - _ . : only for its name")
+		}
+		if names[slot.Name] {
+			problem("the name is used twice")
+		}
+		names[slot.Name] = true
+		if !slot.Used() {
+			continue
+		}
+		address := slot.Address.Unmap()
+		if address.Zone() != "" || address.IsUnspecified() || address.IsMulticast() {
+			problem("address %s cannot be that of a controller: use one that the load balancer reaches", address)
+		}
+		if other, ok := addresses[address]; ok {
+			problem("address %s is that of %q already", address, other)
+		}
+		addresses[address] = slot.Name
+	}
+	return errors.Join(errs...)
 }
 
 // ValidName says whether HAProxy takes the name for a section or a server (invalid_char in its source).
@@ -193,7 +232,18 @@ func (s Spec) Validate() error {
 		problem("load balancer name %q: use letters, digits and - _ . : only", s.Name)
 	}
 	seen := map[int]bool{}
-	for _, p := range []int{s.Ports.KubeAPI, s.Ports.Konnectivity, s.Ports.ControllerJoin} {
+	ports := []int{s.Ports.KubeAPI, s.Ports.Konnectivity, s.Ports.ControllerJoin}
+	if s.StatsListen != "" {
+		host, text, err := net.SplitHostPort(s.StatsListen)
+		port, portErr := strconv.Atoi(text)
+		_, hostErr := netip.ParseAddr(host)
+		if err != nil || portErr != nil || host != "" && host != "*" && hostErr != nil {
+			problem("stats listen %q: must be ADDRESS:PORT or :PORT", s.StatsListen)
+		} else {
+			ports = append(ports, port)
+		}
+	}
+	for _, p := range ports {
 		if p < 1 || p > 65535 {
 			problem("port %d: must be 1 to 65535", p)
 		}

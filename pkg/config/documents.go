@@ -57,7 +57,7 @@ func unreadable(data []byte) (line int, message string) {
 	}
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
-		lineHere := func() int { return 1 + bytes.Count(data[:i], []byte("\n")) }
+		lineHere := func() int { return len(splitLines(data[:i])) }
 		if r == utf8.RuneError && size == 1 {
 			return lineHere(), fmt.Sprintf("byte 0x%02x is not UTF-8 text: save the file as UTF-8", data[i])
 		}
@@ -98,12 +98,12 @@ func syntaxError(data []byte, err error) (line int, message string) {
 		remedy = "indent the line as its neighbours are"
 	case strings.HasPrefix(message, "unknown anchor"):
 		if m := regexp.MustCompile(`^unknown anchor '(.*)'`).FindStringSubmatch(message); m != nil {
-			line = 1 + bytes.Count(data[:max(0, bytes.Index(data, []byte("*"+m[1])))], []byte("\n"))
+			line = len(splitLines(data[:max(0, bytes.Index(data, []byte("*"+m[1])))]))
 			message = fmt.Sprintf("nothing is anchored as &%s", m[1])
 			remedy = fmt.Sprintf("define it above, or put *%s in quotes", m[1])
 		}
 	case message == "found character that cannot start any token":
-		if strings.HasPrefix(strings.TrimLeft(lineOf(data, line), " "), "\t") {
+		if lines := splitLines(data); line <= len(lines) && line > 0 && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t")) {
 			message, remedy = "the line is indented with a tab", "use spaces"
 		} else {
 			remedy = "put the value in quotes"
@@ -115,13 +115,13 @@ func syntaxError(data []byte, err error) (line int, message string) {
 	case message == "found unexpected end of stream":
 		remedy = "close the quotes"
 	}
-	return max(line, 1), fmt.Sprintf("not YAML: %s: %s", message, remedy)
+	return max(1, min(line, len(splitLines(data)))), fmt.Sprintf("not YAML: %s: %s", message, remedy)
 }
 
 // firstLineThatFails returns the number of the line with which the error begins: every shorter beginning of the file
 // reads well or fails otherwise.
 func firstLineThatFails(data []byte, err error) int {
-	lines := bytes.SplitAfter(data, []byte("\n"))
+	lines := splitLines(data)
 	message := func(e error) string {
 		text := e.Error()
 		return text[strings.LastIndex(text, ": ")+1:]
@@ -138,12 +138,22 @@ func firstLineThatFails(data []byte, err error) int {
 	})
 }
 
-func lineOf(data []byte, line int) string {
-	lines := strings.Split(string(data), "\n")
-	if line < 1 || line > len(lines) {
-		return ""
+// splitLines splits after each line break that YAML knows, so that lines count as in YAML's own messages.
+func splitLines(data []byte) [][]byte {
+	lines := [][]byte{}
+	start := 0
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		i += size
+		switch {
+		case r == '\r' && i < len(data) && data[i] == '\n':
+			continue
+		case r == '\n', r == '\r', r == 0x85, r == 0x2028, r == 0x2029:
+			lines = append(lines, data[start:i])
+			start = i
+		}
 	}
-	return lines[line-1]
+	return append(lines, data[start:])
 }
 
 // tooBig reports aliases that contain themselves and documents that are too big or too deep once aliases are followed.

@@ -109,7 +109,7 @@ func (p *parser) documents(docs []*yaml.Node) {
 	}
 	switch {
 	case len(clusters) > 0:
-		p.onlyOne(clusters, "several clusters in one file: keep each in a file of its own")
+		p.onlyOne(clusters, "keep each cluster in a file of its own")
 		p.cluster(clusters[0], k0sConfigs)
 	case len(docs) == 0:
 		p.fail(1, "", "the file is empty: write a document of kind Cluster (apiVersion %s)", APIVersionK0sctl)
@@ -117,14 +117,14 @@ func (p *parser) documents(docs []*yaml.Node) {
 		p.fail(docs[0].Line, "", "no document of kind Cluster: add one (apiVersion %s or %s)", APIVersionCfctl, APIVersionK0sctl)
 	}
 	if len(balancers) > 0 {
-		p.onlyOne(balancers, "several load balancers: list all HAProxy hosts in spec.hosts of one")
+		p.onlyOne(balancers, "list all HAProxy hosts in spec.hosts of one")
 		p.loadBalancer(balancers[0])
 	}
 }
 
-func (p *parser) onlyOne(docs []value, message string) {
+func (p *parser) onlyOne(docs []value, remedy string) {
 	for _, doc := range docs[1:] {
-		doc.fail("a second document of this kind, after the one in line %d: %s", docs[0].line, message)
+		doc.fail("a second document of this kind, after the one in line %d: %s", docs[0].line, remedy)
 	}
 }
 

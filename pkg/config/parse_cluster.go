@@ -85,7 +85,7 @@ func (p *parser) version(v value) string {
 	return "v" + m[1] + m[2]
 }
 
-// oneOf reads one of several words; absent is missing.
+// oneOf reads one of two or more words; absent is missing.
 func oneOf(v value, missing string, words ...string) string {
 	s := v.str()
 	if s == "" {
@@ -96,7 +96,8 @@ func oneOf(v value, missing string, words ...string) string {
 			return word
 		}
 	}
-	v.fail("%q is not known: write %s", s, strings.Join(words, " or "))
+	last := len(words) - 1
+	v.fail("%q is not known: write %s or %s", s, strings.Join(words[:last], ", "), words[last])
 	return missing
 }
 

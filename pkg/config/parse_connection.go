@@ -37,7 +37,7 @@ func (p *parser) connection(f fields) Connection {
 		given = append(given, v)
 	}
 	switch {
-	case len(given) == 0:
+	case len(given) == 0 && !f.lost:
 		f.fail("no connection: write ssh, openSSH or localhost")
 	case len(given) > 1:
 		given[1].fail("a second connection, after the one in line %d: remove one", given[0].line)

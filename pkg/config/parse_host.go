@@ -192,6 +192,8 @@ func (p *parser) uploadFile(v value) UploadFile {
 		Line:    v.line,
 	}
 	switch {
+	case f.lost:
+		return u
 	case u.Source == "" && u.Data == "":
 		v.fail("a file needs its content: write src or data")
 	case u.Source != "" && u.Data != "":

@@ -49,7 +49,7 @@ func source(name string) Source {
 	}}
 }
 
-func readTestdata(t *testing.T, pattern string) map[string][]byte {
+func readTestdata(t testing.TB, pattern string) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {

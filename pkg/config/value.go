@@ -32,6 +32,7 @@ type value struct {
 	path string
 	line int
 	node *yaml.Node // nil when nothing is there or null; never an alias
+	lost bool       // what should hold the place is of a wrong type, which has been reported
 }
 
 func (r *reader) value(path string, line int, node *yaml.Node) value {
@@ -41,7 +42,7 @@ func (r *reader) value(path string, line int, node *yaml.Node) value {
 	if node != nil && isNull(node) {
 		node = nil
 	}
-	return value{r, path, line, node}
+	return value{r: r, path: path, line: line, node: node}
 }
 
 func (v value) present() bool { return v.node != nil }
@@ -151,6 +152,7 @@ type fields struct {
 // fields returns the entries, and reports those whose name is not among the known ones.
 func (v value) fields(known ...string) fields {
 	f := fields{v, map[string]entry{}}
+	f.lost = v.lost || v.present() && v.node.Kind != yaml.MappingNode
 	for _, e := range v.entries() {
 		if !slices.Contains(known, e.name) {
 			e.failUnknown(known)
@@ -166,7 +168,12 @@ func (e entry) failUnknown(known []string) {
 		e.fail("unknown field: did you mean %s?", name)
 		return
 	}
-	e.fail("unknown field: remove it; known here are %s", strings.Join(known, ", "))
+	const few = 10
+	if len(known) > few {
+		e.fail("unknown field: remove it, or indent it to where it belongs")
+		return
+	}
+	e.fail("unknown field: remove it; known here: %s", strings.Join(known, ", "))
 }
 
 // at returns the field of that name; when it is not there, a value that stands for its absence.
@@ -174,7 +181,7 @@ func (f fields) at(name string) value {
 	if e, ok := f.entries[name]; ok {
 		return e.value
 	}
-	return value{r: f.r, path: f.child(name), line: f.line}
+	return value{r: f.r, path: f.child(name), line: f.line, lost: f.lost}
 }
 
 // find follows names through mappings without reporting anything but duplicates; what is not there is absent.
@@ -250,6 +257,9 @@ func (v value) str() string {
 // required returns text that must not be empty, and false after it has said so.
 func (v value) required(remedy string) (string, bool) {
 	text, _, ok := v.scalar()
+	if v.lost {
+		return "", false
+	}
 	if ok && text == "" {
 		v.fail("missing: %s", remedy)
 		return "", false
@@ -305,10 +315,15 @@ func (v value) boolean() bool {
 			return b
 		}
 	}
-	if b, ok := oldBoolean(text); ok && v.node.Style == 0 {
+	b, old := oldBoolean(text)
+	switch {
+	case old && v.node.Style == 0:
 		return b
+	case old || text == "true" || text == "false":
+		v.fail("%q is text: remove the quotes", text)
+	default:
+		v.fail("%q is neither true nor false: write one of the two", text)
 	}
-	v.fail("%q is neither true nor false: write one of them without quotes", text)
 	return false
 }
 

@@ -199,7 +199,7 @@ func tooBig(root *yaml.Node) (line int, message string) {
 	case s.nodes > maxNodes:
 		return root.Line, fmt.Sprintf("more than %d values once aliases are followed: write fewer aliases", maxNodes)
 	case s.depth > maxDepth:
-		return root.Line, fmt.Sprintf("nested more than %d levels deep once aliases are followed", maxDepth)
+		return root.Line, fmt.Sprintf("nested more than %d levels deep once aliases are followed: write fewer aliases", maxDepth)
 	}
 	return 0, ""
 }

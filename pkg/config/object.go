@@ -293,7 +293,7 @@ func addDifferences(paths *[]string, path string, desired, running any) {
 	case "spec.storage.type":
 		running = orDefault(running, "etcd")
 	}
-	if m, ok := desired.(map[string]any); ok && len(m) > 0 {
+	if m, ok := desired.(map[string]any); ok && (len(m) > 0 || path == "") {
 		other, _ := running.(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(m)) {
 			child := key

@@ -24,6 +24,13 @@ deb http://deb.debian.org/debian bookworm-updates main
 deb http://deb.debian.org/debian-security bookworm-security main
 `
 
+// dpkgOptions leave out what no host of a lab needs, and the wait for the disk after each file.
+const dpkgOptions = `force-unsafe-io
+path-exclude=/usr/share/doc/*
+path-exclude=/usr/share/man/*
+path-exclude=/usr/share/locale/*
+`
+
 // debootstrap makes the image tag from Debian's packages. It needs root, for it works in a chroot.
 func debootstrap(ctx context.Context, stateDir, tag string, log io.Writer) error {
 	if err := needDebootstrap(ctx, log); err != nil {
@@ -60,6 +67,13 @@ func needDebootstrap(ctx context.Context, log io.Writer) error {
 }
 
 func importTree(ctx context.Context, root, tag string, log io.Writer) error {
+	options := filepath.Join(root, "etc/dpkg/dpkg.cfg.d")
+	if err := os.MkdirAll(options, 0o755); err != nil {
+		return fmt.Errorf("preparing debootstrap's folder: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(options, "lab"), []byte(dpkgOptions), 0o644); err != nil {
+		return fmt.Errorf("preparing debootstrap's folder: %w", err)
+	}
 	cmd := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "--include=ca-certificates",
 		debianSuite, root, debianMirror)
 	if err := logged(cmd, log, "debootstrap"); err != nil {

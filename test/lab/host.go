@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -21,8 +22,13 @@ type Host struct {
 	container string
 }
 
-// bootLimit is how long a host may take from its start until sshd answers.
-const bootLimit = time.Minute
+const (
+	// bootLimit is how long a host may take from its start until sshd answers.
+	bootLimit = 2 * time.Minute
+	// answerLimit is how long a host that is on the network takes to answer, at most.
+	answerLimit  = 2 * time.Second
+	pollInterval = 30 * time.Millisecond
+)
 
 // Name is the host's hostname.
 func (h *Host) Name() string { return h.hostRecord.Name }
@@ -69,22 +75,47 @@ func (h *Host) Start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("no answer from sshd within %s", bootLimit))
 	defer cancel()
-	const wait = `until (exec 3<>/dev/tcp/127.0.0.1/22 && read -r -t 5 banner <&3) 2>/dev/null; do sleep 0.05; done`
-	if _, err := docker(ctx, nil, "exec", h.container, "bash", "-c", wait); err != nil {
+	if err := h.waitForSSH(ctx); err != nil {
 		logs, _ := docker(context.WithoutCancel(ctx), nil, "logs", "--tail", "20", h.container)
 		return h.errorf("waiting for sshd: %w; the last of its console: %s", err, strings.TrimSpace(logs))
 	}
 	return nil
 }
 
-// Reachable returns nil when this machine reaches the host's sshd.
+// waitForSSH asks from this machine while the host answers at all, and from within when it is private or cut off.
+func (h *Host) waitForSSH(ctx context.Context) error {
+	var err error
+	for !h.Private() && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err = h.Reachable(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+		case <-time.After(pollInterval):
+		}
+	}
+	const wait = `until (exec 3<>/dev/tcp/127.0.0.1/22 && read -r -t 5 banner <&3) 2>/dev/null; do sleep 0.1; done`
+	_, err = docker(ctx, nil, "exec", h.container, "bash", "-c", wait)
+	return err
+}
+
+// Reachable returns nil when the host's sshd answers this machine within two seconds.
 func (h *Host) Reachable(ctx context.Context) error {
-	var dialer net.Dialer
+	dialer := net.Dialer{Timeout: answerLimit}
 	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(h.Address(), 22).String())
 	if err != nil {
 		return h.errorf("%w", err)
 	}
-	return conn.Close()
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(answerLimit)); err != nil {
+		return h.errorf("%w", err)
+	}
+	banner := make([]byte, len("SSH-"))
+	if _, err := io.ReadFull(conn, banner); err != nil {
+		return h.errorf("waiting for sshd's greeting: %w", err)
+	}
+	return nil
 }
 
 // Kill ends everything on the host at once, as a power failure does.

@@ -1,4 +1,0 @@
-// Command k0s is the lab's stand-in for k0s.
-package main
-
-func main() {}

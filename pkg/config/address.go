@@ -33,8 +33,8 @@ func sameAddress(a, b string) bool { return a != "" && canonical(a) == canonical
 
 // isHostName reports whether s is a name by RFC 1123.
 func isHostName(s string) bool {
-	return len(s) <= 253 &&
-		regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*\.?$`).MatchString(s)
+	const label = `[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?`
+	return len(s) <= 253 && regexp.MustCompile(`^`+label+`(\.`+label+`)*\.?$`).MatchString(s)
 }
 
 // looksLikeIPv4 tells a mistyped address such as 10.10.0.256 from a name.

@@ -2,9 +2,9 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Complete takes over the load balancer hosts given by SetLoadBalancer, fills in what follows from the cluster (the
@@ -31,8 +31,8 @@ type completion struct {
 func (f *File) complete() (problems, warnings Problems) {
 	c := completion{File: f}
 	if f.LoadBalancer == nil && len(f.flags) == 0 {
-		c.fail(f.Cluster.Line, "", "no load balancer: add a document of kind %s (apiVersion %s), or name its host with --lb [USER@]HOST",
-			KindLoadBalancer, APIVersionLoadBalancer)
+		c.fail(f.Cluster.Line, "", "no load balancer: add a document of kind %s (apiVersion %s), "+
+			"or name its host with --lb [USER@]HOST", KindLoadBalancer, APIVersionLoadBalancer)
 		return c.problems, nil
 	}
 	if f.LoadBalancer == nil {
@@ -73,17 +73,17 @@ func (c *completion) hosts() {
 func (c *completion) ports() {
 	config := c.Cluster.K0s.Config
 	for _, port := range []struct {
-		name, field string
+		name        string
 		balancer    *int
 		controllers int
 		k0sField    string
 	}{
-		{"lb kubeAPI", "spec.ports.kubeAPI", &c.lb.Ports.KubeAPI, config.APIPort(), "spec.api.port"},
-		{"lb konnectivity", "spec.ports.konnectivity", &c.lb.Ports.Konnectivity, config.KonnectivityPort(), "spec.konnectivity.agentPort"},
-		{"lb controllerJoin", "spec.ports.controllerJoin", &c.lb.Ports.ControllerJoin, config.K0sAPIPort(), "spec.api.k0sApiPort"},
+		{"kubeAPI", &c.lb.Ports.KubeAPI, config.APIPort(), "spec.api.port"},
+		{"konnectivity", &c.lb.Ports.Konnectivity, config.KonnectivityPort(), "spec.konnectivity.agentPort"},
+		{"controllerJoin", &c.lb.Ports.ControllerJoin, config.K0sAPIPort(), "spec.api.k0sApiPort"},
 	} {
 		if *port.balancer != 0 && *port.balancer != port.controllers {
-			c.fail(c.lines[port.name], port.field, "%d contradicts spec.k0s.config.%s, which is %d; "+
+			c.fail(c.lines["lb "+port.name], "spec.ports."+port.name, "%d contradicts spec.k0s.config.%s, which is %d; "+
 				"k0s has one number for load balancer and controllers: write the same, or leave it out here",
 				*port.balancer, port.k0sField, port.controllers)
 		}
@@ -111,13 +111,9 @@ func (c *completion) statsPort() int {
 	if c.lb.Stats.Disabled {
 		return 0
 	}
-	_, port, err := net.SplitHostPort(c.lb.Stats.Listen)
+	n, err := strconv.Atoi(c.lb.Stats.Listen[strings.LastIndex(c.lb.Stats.Listen, ":")+1:])
 	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return 0
+		return 0 // nothing that Parse lets through
 	}
 	return n
 }
@@ -132,28 +128,29 @@ func (c *completion) address() {
 	case c.lb.Address == "" && len(c.lb.Hosts) == 1 && c.lb.Hosts[0].ownAddress() != "":
 		c.lb.Address = c.lb.Hosts[0].ownAddress()
 	case c.lb.Address == "":
-		c.fail(line, "spec.address", "the load balancer's address is not known: write it here or as spec.k0s.config.spec.api.externalAddress")
+		c.fail(line, "spec.address", "the load balancer's address is not known: "+
+			"write it here or as spec.k0s.config.spec.api.externalAddress")
 		return
 	case external != "" && external != c.lb.Address:
 		c.fail(line, "spec.address", "%s contradicts spec.k0s.config.spec.api.externalAddress in line %d, which is %s: "+
 			"write the same in both, or leave one out", c.lb.Address, c.lines["k0s externalAddress"], external)
 	}
-	for i, h := range c.Cluster.Controllers() {
+	for i, h := range c.Cluster.Hosts {
 		if h.Address() == c.lb.Address && !c.isBalancer(h) {
-			c.fail(line, "spec.address", "%s is the address of a controller, spec.hosts[%d] in line %d: write the load balancer's own",
-				c.lb.Address, slices.Index(c.Cluster.Hosts, c.Cluster.Controllers()[i]), h.Line)
+			c.fail(line, "spec.address", "%s is the address of the cluster's spec.hosts[%d] in line %d: "+
+				"write the load balancer's own", c.lb.Address, i, h.Line)
 		}
 	}
-	if konnectivity := withoutBrackets(c.Cluster.K0s.Config.text("spec", "konnectivity", "externalAddress")); konnectivity != "" &&
-		!sameAddress(konnectivity, c.lb.Address) {
+	konnectivity := withoutBrackets(c.Cluster.K0s.Config.text("spec", "konnectivity", "externalAddress"))
+	if konnectivity != "" && !sameAddress(konnectivity, c.lb.Address) {
 		c.warn(c.lines["k0s konnectivity"], "spec.k0s.config.spec.konnectivity.externalAddress",
 			"konnectivity agents go to %s and not through the load balancer %s: leave it out unless that is intended",
 			konnectivity, c.lb.Address)
 	}
 	for i, h := range c.lb.Hosts {
 		if len(c.lb.Hosts) > 1 && h.ownAddress() == c.lb.Address {
-			c.warn(line, "spec.address", "%s is one load balancer host's own address (spec.hosts[%d]), so the others stand in for nothing: "+
-				"use an address that moves between them", c.lb.Address, i)
+			c.warn(line, "spec.address", "%s is one load balancer host's own address (spec.hosts[%d]), "+
+				"so the others stand in for nothing: use an address that moves between them", c.lb.Address, i)
 		}
 	}
 }
@@ -183,8 +180,8 @@ func (c *completion) machines() {
 		}
 		for j, h := range c.Cluster.Hosts {
 			if h.IsController() && sameMachine(lb.Conn, lb.Address(), h.Conn, h.Address()) {
-				c.fail(lb.Line, field, "%s is a controller too (spec.hosts[%d] in line %d), and HAProxy and k0s would both listen on "+
-					"%d, %d and %d: use a machine that is no controller",
+				c.fail(lb.Line, field, "%s is a controller too (spec.hosts[%d] in line %d), and HAProxy and k0s would both "+
+					"listen on %d, %d and %d: use a machine that is no controller",
 					lb.Conn, j, h.Line, c.lb.Ports.KubeAPI, c.lb.Ports.Konnectivity, c.lb.Ports.ControllerJoin)
 			}
 		}
@@ -192,7 +189,9 @@ func (c *completion) machines() {
 }
 
 func (c *completion) isBalancer(h *Host) bool {
-	return slices.ContainsFunc(c.lb.Hosts, func(lb *LBHost) bool { return sameMachine(lb.Conn, lb.Address(), h.Conn, h.Address()) })
+	return slices.ContainsFunc(c.lb.Hosts, func(lb *LBHost) bool {
+		return sameMachine(lb.Conn, lb.Address(), h.Conn, h.Address())
+	})
 }
 
 func sameMachine(a Connection, aAddress string, b Connection, bAddress string) bool {

@@ -103,7 +103,7 @@ func syntaxError(data []byte, err error) (line int, message string) {
 			remedy = fmt.Sprintf("define it above, or put *%s in quotes", m[1])
 		}
 	case message == "found character that cannot start any token":
-		if lines := splitLines(data); line <= len(lines) && line > 0 && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t")) {
+		if startsWithTab(data, line) {
 			message, remedy = "the line is indented with a tab", "use spaces"
 		} else {
 			remedy = "put the value in quotes"
@@ -136,6 +136,12 @@ func firstLineThatFails(data []byte, err error) int {
 			}
 		}
 	})
+}
+
+// startsWithTab reports whether there is a tab in the indentation of a line.
+func startsWithTab(data []byte, line int) bool {
+	lines := splitLines(data)
+	return line > 0 && line <= len(lines) && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " "), []byte("\t"))
 }
 
 // splitLines splits after each line break that YAML knows, so that lines count as in YAML's own messages.
@@ -199,7 +205,8 @@ func tooBig(root *yaml.Node) (line int, message string) {
 	case s.nodes > maxNodes:
 		return root.Line, fmt.Sprintf("more than %d values once aliases are followed: write fewer aliases", maxNodes)
 	case s.depth > maxDepth:
-		return root.Line, fmt.Sprintf("nested more than %d levels deep once aliases are followed: write fewer aliases", maxDepth)
+		return root.Line, fmt.Sprintf("nested more than %d levels deep once aliases are followed: write fewer aliases",
+			maxDepth)
 	}
 	return 0, ""
 }

@@ -114,7 +114,8 @@ func (p *parser) documents(docs []*yaml.Node) {
 	case len(docs) == 0:
 		p.fail(1, "", "the file is empty: write a document of kind Cluster (apiVersion %s)", APIVersionK0sctl)
 	case len(p.problems) == 0:
-		p.fail(docs[0].Line, "", "no document of kind Cluster: add one (apiVersion %s or %s)", APIVersionCfctl, APIVersionK0sctl)
+		p.fail(docs[0].Line, "", "no document of kind Cluster: add one (apiVersion %s or %s)",
+			APIVersionCfctl, APIVersionK0sctl)
 	}
 	if len(balancers) > 0 {
 		p.onlyOne(balancers, "list all HAProxy hosts in spec.hosts of one")
@@ -164,7 +165,8 @@ func (p *parser) kindOf(doc value) string {
 			return ""
 		}
 	}
-	doc.warn("a document of kind %s (apiVersion %s) is not used here: k0sctl would put it into the cluster as a manifest", name, version)
+	doc.warn("a document of kind %s (apiVersion %s) is not used here: k0sctl would put it into the cluster as a manifest",
+		name, version)
 	return ""
 }
 

@@ -82,6 +82,16 @@ func TestObjectAnswersWithK0sDefaults(t *testing.T) {
 	}
 }
 
+func TestObjectMadeInGoAnswersAlike(t *testing.T) {
+	o := Object{"spec": map[string]any{"api": map[string]any{"port": int64(7443), "sans": []string{"a", "b"}}}}
+	if o.APIPort() != 7443 || !slices.Equal(o.SANs(), []string{"a", "b"}) {
+		t.Errorf("port %d, SANs %v", o.APIPort(), o.SANs())
+	}
+	if got, _ := o.ForController("", "c", nil); !slices.Equal(got.SANs(), []string{"a", "b", "c"}) {
+		t.Errorf("SANs %v", got.SANs())
+	}
+}
+
 func TestObjectFromJSONAnswersAlike(t *testing.T) {
 	var o Object
 	if err := json.Unmarshal([]byte(`{"spec":{"api":{"port":7443,"sans":["a"]}}}`), &o); err != nil {
@@ -209,6 +219,8 @@ func TestDifferences(t *testing.T) {
 		{"numbers by value", "{spec: {a: 1, b: [1.0, {c: 2}]}}", "{spec: {a: 1.0, b: [1, {c: 2}]}}", nil},
 		{"lists by order and length", "{spec: {a: [1, 2], b: [{x: 1}], c: [1], d: [{x: 1}]}}", "{spec: {a: [2, 1], b: [{x: 1, y: 2}], c: 1, d: [1]}}",
 			[]string{"spec.a", "spec.b", "spec.c", "spec.d"}},
+		{"big numbers", "{spec: {a: 18446744073709551615}}", "{spec: {a: 1}}", []string{"spec.a"}},
+		{"fields of list items", "{spec: {a: [{x: 1}]}}", "{spec: {a: [{x: 2}]}}", []string{"spec.a"}},
 		{"text is no number", "{spec: {a: '1', b: {c: true}}}", "{spec: {a: 1, b: true}}", []string{"spec.a", "spec.b.c"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

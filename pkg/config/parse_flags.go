@@ -29,13 +29,21 @@ func (p *parser) installFlags(f fields, h *Host, c *Cluster) {
 			words = append(words, flagWord{word, item})
 		}
 	}
+	r := flagReader{f, h, c}
 	for len(words) > 0 {
-		words = p.installFlag(words, f, h, c)
+		words = r.next(words)
 	}
 }
 
-// installFlag takes the first flag and its value from the words and returns the rest.
-func (p *parser) installFlag(words []flagWord, f fields, h *Host, c *Cluster) []flagWord {
+// flagReader gives the install flags of one host to the host and the cluster.
+type flagReader struct {
+	fields  fields // of the host's entry
+	host    *Host
+	cluster *Cluster
+}
+
+// next takes the first flag and its value from the words and returns the rest.
+func (r flagReader) next(words []flagWord) []flagWord {
 	word := words[0]
 	rest := words[1:]
 	if !strings.HasPrefix(word.text, "-") || strings.Trim(word.text, "-") == "" {
@@ -49,18 +57,19 @@ func (p *parser) installFlag(words []flagWord, f fields, h *Host, c *Cluster) []
 	}
 	switch name {
 	case "--single", "--enable-worker", "--no-taints", "--enable-dynamic-config", "--force":
-		p.switchFlag(word, name, text, hasText, f, h, c)
+		r.switchFlag(word, name, text, hasText)
 		return rest
 	case "--data-dir", "--kubelet-root-dir", "--config", "-c", "--token-file":
-		p.pathFlag(word, name, text, f, h)
+		r.pathFlag(word, name, text)
 	default:
-		h.InstallFlags = append(append(h.InstallFlags, word.text), next...)
+		r.host.InstallFlags = append(append(r.host.InstallFlags, word.text), next...)
 	}
 	return rest[len(next):]
 }
 
 // switchFlag acts on flags that are true or false.
-func (p *parser) switchFlag(word flagWord, name, text string, hasText bool, f fields, h *Host, c *Cluster) {
+func (r flagReader) switchFlag(word flagWord, name, text string, hasText bool) {
+	h := r.host
 	on := true
 	if hasText {
 		var err error
@@ -74,7 +83,7 @@ func (p *parser) switchFlag(word flagWord, name, text string, hasText bool, f fi
 	}
 	switch name {
 	case "--single":
-		p.failSingle(word.item)
+		failSingle(word.item)
 	case "--enable-worker":
 		switch h.Role {
 		case RoleController:
@@ -85,27 +94,27 @@ func (p *parser) switchFlag(word flagWord, name, text string, hasText bool, f fi
 	case "--no-taints":
 		h.NoTaints = true
 		if h.Role == RoleController || h.Role == RoleWorker {
-			word.item.fail("a host of role %s has no taints to leave out: write role controller+worker, or remove the flag", h.Role)
-			h.NoTaints = f.at("noTaints").boolean()
+			failNoTaints(word.item, h.Role)
+			h.NoTaints = r.fields.at("noTaints").boolean()
 		}
 	case "--enable-dynamic-config":
-		c.K0s.DynamicConfig = true
+		r.cluster.K0s.DynamicConfig = true
 	case "--force":
 		word.item.warn("--force is left out: where a unit must be rewritten, that is found out")
 	}
 }
 
 // pathFlag acts on flags that name a path.
-func (p *parser) pathFlag(word flagWord, name, text string, f fields, h *Host) {
+func (r flagReader) pathFlag(word flagWord, name, text string) {
 	if text == "" {
 		word.item.fail("%s has no value: write %s=PATH", name, name)
 		return
 	}
 	switch name {
 	case "--data-dir":
-		p.dirFlag(word, name, text, &h.DataDir, f.at("dataDir"))
+		dirFlag(word, name, text, &r.host.DataDir, r.fields.at("dataDir"))
 	case "--kubelet-root-dir":
-		p.dirFlag(word, name, text, &h.KubeletRootDir, f.at("kubeletRootDir"))
+		dirFlag(word, name, text, &r.host.KubeletRootDir, r.fields.at("kubeletRootDir"))
 	case "--token-file":
 		word.item.warn("--token-file is left out: join tokens get a file of their own and are removed after use")
 	default:
@@ -116,7 +125,8 @@ func (p *parser) pathFlag(word flagWord, name, text string, f fields, h *Host) {
 	}
 }
 
-func (p *parser) dirFlag(word flagWord, name, text string, dir *string, field value) {
+// dirFlag takes a directory over unless a field names another.
+func dirFlag(word flagWord, name, text string, dir *string, field value) {
 	switch {
 	case *dir != "" && *dir != text:
 		word.item.fail("%s contradicts line %d, which says %s: remove one of the two", name, field.line, *dir)

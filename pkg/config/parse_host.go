@@ -44,7 +44,7 @@ func (p *parser) host(v value, c *Cluster) *Host {
 	}
 	p.installFlags(f, h, c)
 	if h.NoTaints && h.Role != RoleControllerWorker && h.Role != "" {
-		f.at("noTaints").fail("a host of role %s has no taints to leave out: write role controller+worker, or remove it", h.Role)
+		failNoTaints(f.at("noTaints"), h.Role)
 	}
 	if h.UseExistingK0s {
 		for _, name := range []string{"uploadBinary", "k0sBinaryPath", "k0sDownloadURL"} {
@@ -65,14 +65,18 @@ func (p *parser) role(v value) Role {
 	case RoleController, RoleControllerWorker, RoleWorker:
 		return role
 	case RoleSingle:
-		p.failSingle(v)
+		failSingle(v)
 	default:
 		v.fail("%q is no role: write controller, controller+worker or worker", s)
 	}
 	return ""
 }
 
-func (p *parser) failSingle(v value) {
+func failNoTaints(v value, role Role) {
+	v.fail("a host of role %s has no taints to leave out: write role controller+worker, or remove it", role)
+}
+
+func failSingle(v value) {
 	v.fail("a single node cannot grow into a highly available cluster: write role controller+worker with noTaints: true, " +
 		"which runs workloads beside the control plane just the same")
 }

@@ -41,7 +41,8 @@ func (p *parser) loadBalancer(doc value) {
 	p.file.LoadBalancer = lb
 	lb.Name = p.loadBalancerName(f.at("metadata").fields("name").at("name"))
 
-	spec := f.at("spec").fields("address", "hosts", "ports", "balance", "check", "configPath", "stats", "spareServers", "drainTimeout")
+	spec := f.at("spec").fields(
+		"address", "hosts", "ports", "balance", "check", "configPath", "stats", "spareServers", "drainTimeout")
 	lb.Address = p.loadBalancerAddress(spec.at("address"))
 	for _, item := range spec.at("hosts").items() {
 		lb.Hosts = append(lb.Hosts, p.loadBalancerHost(item))
@@ -61,7 +62,9 @@ func (p *parser) loadBalancer(doc value) {
 		lb.Stats.Listen = s
 	}
 	lb.SpareServers = spec.at("spareServers").number(DefaultSpareServers, 0, maxSpareServers)
-	lb.DrainTimeout = spec.at("drainTimeout").duration(DefaultDrainTimeout)
+	if d := spec.at("drainTimeout").duration(); d > 0 {
+		lb.DrainTimeout = d
+	}
 
 	for _, name := range []string{"address", "hosts", "stats"} {
 		p.file.lines["lb "+name] = spec.at(name).line

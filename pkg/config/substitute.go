@@ -69,11 +69,13 @@ func substituteExpression(s string, lookup func(string) (string, bool)) (string,
 	case strings.HasPrefix(operator, ":-"), strings.HasPrefix(operator, "-"):
 		return text, nil
 	}
-	return "", fmt.Errorf("${%s} is not understood: use ${NAME} or ${NAME:-default}, or $${ for the characters themselves", s)
+	return "", fmt.Errorf("${%s} is not understood: use ${NAME} or ${NAME:-default}, or $${ for the characters themselves",
+		s)
 }
 
 func notSet(name string) error {
-	return fmt.Errorf("the environment variable %s is not set: set it, or write $$%s for the characters themselves", name, name)
+	return fmt.Errorf("the environment variable %s is not set: set it, or write $$%s for the characters themselves",
+		name, name)
 }
 
 // closingBrace returns the index of the brace that closes the one at the start of s, or -1.

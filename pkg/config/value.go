@@ -338,16 +338,16 @@ func oldBoolean(s string) (b, ok bool) {
 	return false, false
 }
 
-// duration returns a length of time that is greater than zero; absent is missing.
-func (v value) duration(missing time.Duration) time.Duration {
+// duration returns a length of time that is greater than zero; absent is 0.
+func (v value) duration() time.Duration {
 	text, tag, ok := v.scalar()
 	if !ok || tag == "!!null" {
-		return missing
+		return 0
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d <= 0 {
 		v.fail("%q is not a length of time: write one such as 30s or 2m", text)
-		return missing
+		return 0
 	}
 	return d
 }

@@ -80,5 +80,6 @@ func expands(s string) bool {
 }
 
 func notByShell(c byte) error {
-	return fmt.Errorf("%q has a meaning to shells, but no shell reads this: put it in single quotes or write the value out", c)
+	return fmt.Errorf("%q has a meaning to shells, but no shell reads this: put it in single quotes or write the value out",
+		c)
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -137,4 +138,16 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		Version: response.Version,
 		Errors:  response.Errors,
 	}, nil
+}
+
+// RemoveLearner removes a member that does not vote; the quorum stays what it is. A member that is gone is no error.
+func (c *Client) RemoveLearner(ctx context.Context, member Member) error {
+	if !member.Learner {
+		return fmt.Errorf("removing etcd member %s: it votes", member)
+	}
+	_, err := c.api.MemberRemove(ctx, member.ID)
+	if err != nil && !errors.Is(err, rpctypes.ErrMemberNotFound) {
+		return fmt.Errorf("removing etcd member %s: %w", member, err)
+	}
+	return nil
 }

@@ -75,3 +75,11 @@ func sortedKeys(m map[string]string) []string {
 	sort.Strings(keys)
 	return keys
 }
+
+// Reset takes k0s's data off the host. k0s must not run. The executable stays.
+func (n *Node) Reset(ctx context.Context) error {
+	if _, err := n.k0s(ctx, nil, "reset"); err != nil {
+		return fmt.Errorf("resetting k0s: %w", err)
+	}
+	return nil
+}

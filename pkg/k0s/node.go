@@ -67,6 +67,15 @@ func (n *Node) k0s(ctx context.Context, stdin io.Reader, args ...string) (string
 	return n.Machine.Output(ctx, shellJoin(words), stdin)
 }
 
+// Version runs the executable for its version, as "v1.36.3+k0s.2".
+func (n *Node) Version(ctx context.Context) (string, error) {
+	out, err := n.Machine.Output(ctx, shellJoin([]string{n.binary(), "version"}), nil)
+	if err != nil {
+		return "", fmt.Errorf("asking k0s for its version: %w", err)
+	}
+	return strings.TrimSpace(out), nil
+}
+
 // Status is the part of `k0s status -o json` that this project reads.
 type Status struct {
 	Version    string
@@ -74,7 +83,18 @@ type Status struct {
 	Workloads  bool   // a controller that runs a kubelet, too
 	SingleNode bool
 	Args       []string
+	// ClusterConfig is the configuration that the process started with; absent from a worker's answer.
+	ClusterConfig struct {
+		Spec struct {
+			API struct {
+				ExternalAddress string `json:"externalAddress"`
+			} `json:"api"`
+		} `json:"spec"`
+	}
 }
+
+// ExternalAddress is the spec.api.externalAddress that the process started with.
+func (s *Status) ExternalAddress() string { return s.ClusterConfig.Spec.API.ExternalAddress }
 
 // Status asks the running k0s. It fails when k0s does not run.
 func (n *Node) Status(ctx context.Context) (*Status, error) {

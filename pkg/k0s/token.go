@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -51,6 +52,9 @@ func (n *Node) InvalidateToken(ctx context.Context, token Token) error {
 
 // WriteToken puts the token on the host, readable for root alone.
 func (n *Node) WriteToken(ctx context.Context, token Token) error {
+	if _, err := n.Machine.Output(ctx, "mkdir -p "+path.Dir(TokenPath), nil); err != nil {
+		return fmt.Errorf("writing the join token: %w", err)
+	}
 	if err := n.Machine.WriteFile(ctx, TokenPath, []byte(token.encoded+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing the join token: %w", err)
 	}

@@ -113,3 +113,6 @@ func (c *Cluster) RepairAPIService(ctx context.Context, address netip.Addr) erro
 	}
 	return nil
 }
+
+// NeedsRepair tells whether what k0s writes into the Endpoints object is kept from the EndpointSlices.
+func (s APIService) NeedsRepair() bool { return s.skipMirror || s.stale && len(s.slices) == 0 }

@@ -1,0 +1,93 @@
+package kube
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Credentials are what a kubeconfig holds for its current context, in PEM.
+type Credentials struct {
+	Server string
+	CA     []byte
+	Client []byte // certificate, then key
+}
+
+// CredentialsOf takes them out of a kubeconfig that carries its data inline.
+func CredentialsOf(kubeconfig []byte) (Credentials, error) {
+	config, err := clientcmd.Load(kubeconfig)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	current := config.Contexts[config.CurrentContext]
+	if current == nil {
+		return Credentials{}, errors.New("reading the kubeconfig: it has no current context")
+	}
+	cluster, user := config.Clusters[current.Cluster], config.AuthInfos[current.AuthInfo]
+	if cluster == nil || user == nil || len(user.ClientCertificateData) == 0 || len(user.ClientKeyData) == 0 {
+		return Credentials{}, errors.New("reading the kubeconfig: it has no client certificate")
+	}
+	client := bytes.TrimSpace(user.ClientCertificateData)
+	client = append(append(append([]byte{}, client...), '\n'), user.ClientKeyData...)
+	return Credentials{Server: cluster.Server, CA: cluster.CertificateAuthorityData, Client: client}, nil
+}
+
+// ValidFor tells how long the first certificate in the PEM text is still valid; a negative duration is how long it has
+// been invalid.
+func ValidFor(text []byte, now time.Time) (time.Duration, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return 0, errors.New("reading the certificate: no PEM in it")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return 0, fmt.Errorf("reading the certificate: %w", err)
+	}
+	return certificate.NotAfter.Sub(now), nil
+}
+
+// Named renames the kubeconfig's cluster, user and context, so that it can stand beside others.
+func Named(kubeconfig []byte, name string) (*clientcmdapi.Config, error) {
+	config, err := clientcmd.Load(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	current := config.Contexts[config.CurrentContext]
+	if current == nil || config.Clusters[current.Cluster] == nil || config.AuthInfos[current.AuthInfo] == nil {
+		return nil, errors.New("reading the kubeconfig: its current context is not complete")
+	}
+	user := name + "-admin"
+	return &clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{name: config.Clusters[current.Cluster]},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{user: config.AuthInfos[current.AuthInfo]},
+		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: user}},
+		CurrentContext: name,
+	}, nil
+}
+
+// SameCluster tells whether the kubeconfig's context leads to the server of the other one, by the same CA.
+func SameCluster(config, other *clientcmdapi.Config, name string) bool {
+	a, b := config.Clusters[name], other.Clusters[name]
+	return a != nil && b != nil && a.Server == b.Server &&
+		bytes.Equal(a.CertificateAuthorityData, b.CertificateAuthorityData)
+}
+
+// ServerHost takes the address out of an API server's URL.
+func ServerHost(server string) (host, port string) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", ""
+	}
+	if host, port, err = net.SplitHostPort(u.Host); err != nil {
+		return u.Hostname(), ""
+	}
+	return host, port
+}

@@ -1,0 +1,105 @@
+package hainit
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+)
+
+// unbalanced lists the controllers that were there before and do not answer at the load balancer's address yet: their
+// configuration does not name it, or k0s was not restarted since it does.
+func (c *cluster) unbalanced() []*machine {
+	address := c.file.LoadBalancer.Address
+	var hosts []*machine
+	for _, m := range c.controllers {
+		if !m.belongs() || m.fresh {
+			continue
+		}
+		if m.config.ExternalAddress() != address || m.running() && m.status.ExternalAddress() != address {
+			hosts = append(hosts, m)
+		}
+	}
+	return hosts
+}
+
+// belongs tells whether the machine is in the seed's cluster already.
+func (m *machine) belongs() bool { return m.ca != "" }
+
+func (c *cluster) skipConvert(context.Context) (string, error) {
+	if len(c.unbalanced()) == 0 {
+		return "all do", nil
+	}
+	return "", nil
+}
+
+func (c *cluster) detailConvert(context.Context) ([]string, error) {
+	var lines []string
+	for _, m := range c.unbalanced() {
+		_, changes := c.withAddresses(m.config, m)
+		lines = append(lines, fmt.Sprintf("%s: %s: %s; restart k0s", m.name(), k0s.ConfigPath, strings.Join(changes, ", ")))
+	}
+	return lines, nil
+}
+
+// convert gives running controllers the load balancer's address, one after another, each awaited before the next.
+// Certificates are re-issued by k0s at the restart; data and workloads stay.
+func (c *cluster) convert(ctx context.Context) error {
+	for _, m := range c.unbalanced() {
+		line := c.report.Host(m.name())
+		line.Update("changing k0s.yaml")
+		object, _ := c.withAddresses(m.config, m)
+		text, err := object.YAML()
+		if err != nil {
+			return fmt.Errorf("changing %s: %w", k0s.ConfigPath, err)
+		}
+		if err := m.replaceConfig(ctx, text); err != nil {
+			return err
+		}
+		line.Update("restarting k0s")
+		if err := m.conn.Service(k0s.ControllerService).Restart(ctx); err != nil {
+			return fmt.Errorf("restarting k0s on %s: %w", m.conn.Name(), err)
+		}
+		if err := c.await(ctx, "the API server on "+m.name()+" is ready again", m.readyz); err != nil {
+			return err
+		}
+		m.config = object
+		line.Done("answers at " + c.file.LoadBalancer.Address)
+	}
+	c.converted = true
+	return nil
+}
+
+// skipRepair looks at the Service that pods reach the API by. Only a cluster that once ran without externalAddress
+// can need this.
+func (c *cluster) skipRepair(ctx context.Context) (string, error) {
+	if !c.exists() {
+		return "the cluster starts with the load balancer's address", nil
+	}
+	if c.api == nil {
+		return "", nil // a dry run while the control plane is down
+	}
+	service, err := c.api.kube.APIService(ctx)
+	if err != nil {
+		return "", err
+	}
+	if service.NeedsRepair() {
+		return "", nil
+	}
+	return "it does", nil
+}
+
+func (c *cluster) repair(ctx context.Context) error {
+	address, err := netip.ParseAddr(c.file.LoadBalancer.Address)
+	if err != nil {
+		// k0s resolves a name itself and writes what it finds; there is nothing to compare it with.
+		return fmt.Errorf("leading kubernetes.default to %s: it is a name, not an IP address: remove the label "+
+			"endpointslice.kubernetes.io/skip-mirror from Endpoints default/kubernetes and then the EndpointSlice "+
+			"default/kubernetes", c.file.LoadBalancer.Address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	return c.api.kube.RepairAPIService(ctx, address)
+}

@@ -1,0 +1,150 @@
+package hainit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+)
+
+// contextName is what the cluster is called in a kubeconfig.
+func (c *cluster) contextName() string {
+	if c.file.Cluster.Name == "" {
+		return "k0s"
+	}
+	return c.file.Cluster.Name
+}
+
+// kubeconfigPath is the file that the cluster is written into; empty when the user wants none.
+func (c *cluster) kubeconfigPath() string {
+	o := c.options
+	if !o.MergeKubeconfig {
+		return o.WriteKubeconfig
+	}
+	if o.Kubeconfig != "" {
+		return o.Kubeconfig
+	}
+	return clientcmd.NewDefaultPathOptions().GetDefaultFilename()
+}
+
+// presentKubeconfig reads the user's file; an absent one is an empty configuration.
+func (c *cluster) presentKubeconfig() (*clientcmdapi.Config, error) {
+	config, err := clientcmd.LoadFromFile(c.kubeconfigPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return clientcmdapi.NewConfig(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", c.kubeconfigPath(), err)
+	}
+	return config, nil
+}
+
+// checkKubeconfig makes sure that nothing of the user's would be overwritten.
+func (c *cluster) checkKubeconfig() []error {
+	path := c.kubeconfigPath()
+	if path == "" {
+		return nil
+	}
+	present, err := c.presentKubeconfig()
+	if err != nil {
+		return []error{err}
+	}
+	name := c.contextName()
+	there := present.Clusters[name]
+	switch {
+	case there == nil && len(present.Clusters) > 0 && !c.options.MergeKubeconfig:
+		return []error{fmt.Errorf("%s is the kubeconfig of something else: name another file with --write-kubeconfig, or use "+
+			"--merge-kubeconfig", path)}
+	case there != nil && there.Server != c.apiURL():
+		return []error{fmt.Errorf("%s: its cluster %q is at %s, not at %s: rename one of them, or move the file away", path, name,
+			there.Server, c.apiURL())}
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return []error{fmt.Errorf("%s: there is no such directory: name another file with --write-kubeconfig", filepath.Dir(path))}
+	}
+	return nil
+}
+
+func (c *cluster) newKubeconfig(ctx context.Context) (*clientcmdapi.Config, error) {
+	text, err := c.seed.node.ExternalKubeconfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return kube.Named(text, c.contextName())
+}
+
+func (c *cluster) skipKubeconfig(ctx context.Context) (string, error) {
+	path := c.kubeconfigPath()
+	if path == "" {
+		return "not wanted", nil
+	}
+	if !c.seed.running() {
+		return "", nil
+	}
+	present, err := c.presentKubeconfig()
+	if err != nil {
+		return "", err
+	}
+	wanted, err := c.newKubeconfig(ctx)
+	if err != nil {
+		return "", err
+	}
+	if kube.SameCluster(present, wanted, c.contextName()) {
+		return path + " leads to the cluster", nil
+	}
+	return "", nil
+}
+
+func (c *cluster) detailKubeconfig(context.Context) ([]string, error) {
+	return []string{fmt.Sprintf("%s: context %s, %s", c.kubeconfigPath(), c.contextName(), c.apiURL())}, nil
+}
+
+// writeKubeconfig adds the cluster to the user's file, which stays readable for him alone. The new context becomes the
+// current one only where there was none.
+func (c *cluster) writeKubeconfig(ctx context.Context) error {
+	wanted, err := c.newKubeconfig(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := c.presentKubeconfig()
+	if err != nil {
+		return err
+	}
+	name := c.contextName()
+	config.Clusters[name] = wanted.Clusters[name]
+	config.Contexts[name] = wanted.Contexts[name]
+	user := wanted.Contexts[name].AuthInfo
+	config.AuthInfos[user] = wanted.AuthInfos[user]
+	if config.CurrentContext == "" {
+		config.CurrentContext = name
+	}
+	if err := writePrivate(c.kubeconfigPath(), config); err != nil {
+		return fmt.Errorf("writing %s: %w", c.kubeconfigPath(), err)
+	}
+	return nil
+}
+
+// writePrivate replaces a file in one step; only its owner can read it, at any moment.
+func writePrivate(path string, config *clientcmdapi.Config) error {
+	text, err := clientcmd.Write(*config)
+	if err != nil {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), ".kubeconfig-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	_, err = part.Write(text)
+	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	return os.Rename(part.Name(), path)
+}

@@ -1,0 +1,262 @@
+package hainit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/host"
+	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+)
+
+// preflight gathers everything that stands against the run and reports it at once. It changes nothing.
+func (c *cluster) preflight(ctx context.Context) error {
+	problems := c.problems
+	if len(problems) == 0 { // what follows compares hosts, so all of them must have been seen
+		problems = append(problems, c.checkHosts()...)
+		problems = append(problems, c.checkK0s()...)
+		problems = append(problems, c.checkBinaries(ctx)...)
+		problems = append(problems, c.checkPorts()...)
+		problems = append(problems, c.checkHAProxy(ctx)...)
+		problems = append(problems, c.checkRoutes(ctx)...)
+		problems = append(problems, c.checkControlPlane(ctx)...)
+		problems = append(problems, c.checkKubeconfig()...)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	lines := make([]string, len(problems))
+	for i, p := range problems {
+		lines[i] = "  - " + strings.ReplaceAll(p.Error(), "\n", "\n    ")
+	}
+	noun := "problems"
+	if len(problems) == 1 {
+		noun = "problem"
+	}
+	return cli.Refuse("preflight found %d %s, nothing was changed:\n%s", len(problems), noun, strings.Join(lines, "\n"))
+}
+
+// maxClockOffset is how far two hosts' clocks may be apart: etcd warns above 1 s, tokens and certificates that one
+// host makes are not yet valid on another.
+const maxClockOffset = 5 * time.Second
+
+// checkHosts looks for hosts that cannot be members of one cluster.
+func (c *cluster) checkHosts() []error {
+	var problems []error
+	machines := c.machines()
+	for i, m := range machines {
+		if !slices.Contains(m.facts.Addresses, m.address) {
+			problems = append(problems, fmt.Errorf("%s: it does not have the address %s, which the other hosts would use: "+
+				"correct privateAddress", m.conn.Name(), m.address))
+		}
+		for _, other := range machines[:i] {
+			problems = append(problems, comparePair(other, m)...)
+		}
+	}
+	return append(problems, c.checkClocks()...)
+}
+
+func comparePair(a, b *machine) []error {
+	var problems []error
+	if slices.Contains(b.facts.Addresses, a.address) || slices.Contains(a.facts.Addresses, b.address) {
+		return []error{fmt.Errorf("%s and %s are the same host (%s is on both): remove one entry from the file",
+			a.conn.Name(), b.conn.Name(), a.address)}
+	}
+	if a.name() == b.name() {
+		problems = append(problems, fmt.Errorf("%s and %s are both named %q: set hostname to different names",
+			a.conn.Name(), b.conn.Name(), a.name()))
+	}
+	return problems
+}
+
+// checkClocks compares every host with the one whose clock is in the middle.
+func (c *cluster) checkClocks() []error {
+	type clock struct {
+		name          string
+		offset, error time.Duration
+	}
+	var clocks []clock
+	for _, m := range c.machines() {
+		clocks = append(clocks, clock{m.conn.Name(), m.facts.ClockOffset, m.facts.ClockOffsetError})
+	}
+	for _, b := range c.balancers {
+		clocks = append(clocks, clock{b.conn.Name(), b.facts.ClockOffset, b.facts.ClockOffsetError})
+	}
+	slices.SortStableFunc(clocks, func(a, b clock) int { return int(a.offset - b.offset) })
+	middle := clocks[len(clocks)/2]
+	var problems []error
+	for _, k := range clocks {
+		apart := (k.offset - middle.offset).Abs()
+		if apart-k.error-middle.error > maxClockOffset {
+			problems = append(problems, fmt.Errorf("%s: its clock is %s apart from that of %s: synchronise the hosts' clocks "+
+				"(chrony, systemd-timesyncd)", k.name, apart.Round(time.Second), middle.name))
+		}
+	}
+	return problems
+}
+
+// checkK0s looks at what is on the hosts already and at what they are to get.
+func (c *cluster) checkK0s() []error {
+	var problems []error
+	problem := func(m *machine, format string, args ...any) {
+		problems = append(problems, fmt.Errorf(m.conn.Name()+": "+format, args...))
+	}
+	for _, m := range c.machines() {
+		if m.facts.InitSystem == "" {
+			problem(m, "it has no service manager that k0s can use: systemd or OpenRC is needed")
+		}
+	}
+	for _, m := range c.controllers {
+		switch {
+		case m.running() && m.status.SingleNode:
+			problem(m, "k0s runs with --single, which no controller can join: reinstall it as a controller first")
+		case m.running() && !strings.HasPrefix(m.status.Role, "controller"):
+			problem(m, "k0s runs as %s, not as a controller: reset it, or correct the host's role", m.status.Role)
+		case m.facts.Services[k0s.WorkerService] == "active":
+			problem(m, "k0s runs as a worker, not as a controller: reset it, or correct the host's role")
+		case m.ca != "" && c.seed.ca != m.ca:
+			problem(m, "it belongs to another cluster than %s: run `k0s reset` on the host that is to join the other",
+				c.seed.conn.Name())
+		case m.ca == "" && m.facts.EtcdData && !m.running():
+			problem(m, "there is data of an earlier etcd membership in %s: run `k0s reset` on it", m.host.DataDirOrDefault())
+		}
+	}
+	for _, m := range c.workers {
+		if m.facts.Services[k0s.ControllerService] == "active" {
+			problem(m, "k0s runs as a controller, not as a worker: reset it, or correct the host's role")
+		}
+	}
+	if c.seed.config != nil && c.exists() {
+		problems = append(problems, c.checkRunningConfig()...)
+	}
+	return problems
+}
+
+func (c *cluster) checkRunningConfig() []error {
+	var problems []error
+	running := c.seed.config
+	at := c.seed.conn.Name() + ": " + k0s.ConfigPath + ": "
+	if storage := running.StorageType(); storage != "etcd" {
+		problems = append(problems, fmt.Errorf(at+"its storage is %s, which cannot be shared by several controllers: "+
+			"move to etcd first (k0s backup and restore)", storage))
+	}
+	if running.NodeLocalLB() {
+		problems = append(problems, errors.New(at+"node-local load balancing is on, which excludes an external load "+
+			"balancer: turn spec.network.nodeLocalLoadBalancing off first"))
+	}
+	address := c.file.LoadBalancer.Address
+	if external := running.ExternalAddress(); external != "" && external != address {
+		problems = append(problems, fmt.Errorf(at+"its externalAddress is %s, but the load balancer's is %s: correct one of them",
+			external, address))
+	}
+	return problems
+}
+
+// checkPorts looks for processes in the way of k0s and of HAProxy.
+func (c *cluster) checkPorts() []error {
+	var problems []error
+	ports := c.file.LoadBalancer.Ports
+	for _, m := range c.machines() {
+		if m.installed() {
+			continue // its own
+		}
+		var needed []int
+		if m.host.IsController() {
+			needed = []int{2379, 2380, ports.KubeAPI, ports.Konnectivity, ports.ControllerJoin}
+		}
+		if m.host.RunsKubelet() {
+			needed = append(needed, 10250)
+		}
+		for _, port := range needed {
+			if process, taken := m.facts.ListeningTCP[port]; taken {
+				problems = append(problems, portTaken(m.conn.Name(), port, process, "k0s"))
+			}
+		}
+	}
+	for _, b := range c.balancers {
+		if m := c.machineAt(b.facts.Addresses); m != nil && m.host.IsController() {
+			problems = append(problems, fmt.Errorf("%s: it is a controller (%s) and a load balancer on the same ports (%d, %d, "+
+				"%d): use another host, or other ports in the LoadBalancer", b.conn.Name(), m.conn.Name(), ports.KubeAPI,
+				ports.Konnectivity, ports.ControllerJoin))
+			continue
+		}
+		for _, port := range []int{ports.KubeAPI, ports.Konnectivity, ports.ControllerJoin} {
+			if process, taken := b.facts.ListeningTCP[port]; taken && process != "haproxy" {
+				problems = append(problems, portTaken(b.conn.Name(), port, process, "HAProxy"))
+			}
+		}
+	}
+	return problems
+}
+
+func portTaken(where string, port int, process, by string) error {
+	if process == "" {
+		process = "another process"
+	}
+	return fmt.Errorf("%s: port %d, which %s needs, is taken by %s: stop it", where, port, by, process)
+}
+
+func (c *cluster) machineAt(addresses []netip.Addr) *machine {
+	for _, m := range c.machines() {
+		if slices.Contains(addresses, m.address) {
+			return m
+		}
+	}
+	return nil
+}
+
+// routeTimeout bounds one attempt to reach a port of another host.
+const routeTimeout = 3 * time.Second
+
+// checkRoutes tries the ports that hosts need of each other: a refused connection is as good as an accepted one,
+// since it shows that no firewall is between them.
+func (c *cluster) checkRoutes(ctx context.Context) []error {
+	type route struct {
+		from *host.Host
+		to   string
+	}
+	var routes []route
+	for _, a := range c.controllers {
+		for _, b := range c.controllers {
+			if a != b && !(a.voter && b.voter) {
+				routes = append(routes, route{a.conn, netip.AddrPortFrom(b.address, 2380).String()})
+			}
+		}
+	}
+	ports := c.file.LoadBalancer.Ports
+	for _, b := range c.balancers {
+		for _, m := range c.controllers {
+			for _, port := range []int{ports.KubeAPI, ports.Konnectivity, ports.ControllerJoin} {
+				routes = append(routes, route{b.conn, netip.AddrPortFrom(m.address, uint16(port)).String()})
+			}
+		}
+	}
+	return unjoin(host.Each(ctx, routes, 4*c.options.Parallel, func(ctx context.Context, r route) error {
+		ctx, cancel := context.WithTimeout(ctx, routeTimeout)
+		defer cancel()
+		conn, err := r.from.DialContext(ctx, "tcp", r.to)
+		if err == nil {
+			return conn.Close()
+		}
+		if refused(err) {
+			return nil
+		}
+		return fmt.Errorf("%s: it cannot reach %s: open the way in the firewalls between them (%w)", r.from.Name(), r.to, err)
+	}))
+}
+
+// refused tells a closed port from one that cannot be reached. Through SSH only the text of the error comes back.
+func refused(err error) bool {
+	var op *net.OpError
+	return strings.Contains(strings.ToLower(err.Error()), "connection refused") ||
+		errors.As(err, &op) && strings.Contains(op.Err.Error(), "refused")
+}

@@ -1,0 +1,168 @@
+package hainit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"sync"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/host"
+	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/pkg/report"
+)
+
+// survey connects to every host and looks at it. It changes nothing. Hosts that cannot be looked at are in the
+// error, all of them.
+func survey(ctx context.Context, o *Options, connector *host.Connector, reporter *report.Reporter) (*cluster, error) {
+	c := &cluster{options: o, file: o.file, report: reporter}
+	for _, h := range o.file.Cluster.Controllers() {
+		c.controllers = append(c.controllers, &machine{host: h})
+	}
+	for _, h := range o.file.Cluster.Workers() {
+		c.workers = append(c.workers, &machine{host: h})
+	}
+	for _, h := range o.file.LoadBalancer.Hosts {
+		c.balancers = append(c.balancers, &balancer{host: h})
+	}
+
+	var looking sync.WaitGroup
+	var machinesErr, balancersErr error
+	looking.Go(func() {
+		machinesErr = c.each(ctx, c.machines(), func(ctx context.Context, m *machine) error {
+			return m.look(ctx, connector)
+		})
+	})
+	looking.Go(func() {
+		balancersErr = c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
+			return b.look(ctx, connector, o.file.LoadBalancer)
+		})
+	})
+	looking.Wait()
+	c.seed = chooseSeed(c.controllers)
+	c.problems = unjoin(errors.Join(machinesErr, balancersErr))
+	return c, ctx.Err()
+}
+
+// look fills in all that is known of the machine.
+func (m *machine) look(ctx context.Context, connector *host.Connector) error {
+	conn, err := connector.Connect(ctx, m.host.Conn)
+	if err != nil {
+		return err
+	}
+	m.conn = conn
+	m.node = &k0s.Node{Machine: conn, DataDir: m.host.DataDirOrDefault()}
+	if m.facts, err = conn.Facts(ctx); err != nil {
+		return err
+	}
+	if m.address, err = clusterAddress(m.host, m.facts); err != nil {
+		return fmt.Errorf("%s: %w", conn.Name(), err)
+	}
+	if m.host.IsController() {
+		err = m.lookAtController(ctx)
+		m.fresh = m.ca == "" && !m.running()
+		return err
+	}
+	m.apiServer, err = m.node.KubeletServer(ctx)
+	m.fresh = m.apiServer == ""
+	return err
+}
+
+// clusterAddress is where the cluster's other hosts reach this one.
+func clusterAddress(h *config.Host, facts *host.Facts) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(h.Address()); err == nil {
+		return a.Unmap(), nil
+	}
+	if h.PrivateInterface != "" {
+		for _, prefix := range facts.Interfaces[h.PrivateInterface] {
+			if !prefix.Addr().IsLinkLocalUnicast() {
+				return prefix.Addr().Unmap(), nil
+			}
+		}
+		return netip.Addr{}, fmt.Errorf("the interface %s has no address: correct privateInterface or set privateAddress",
+			h.PrivateInterface)
+	}
+	return netip.Addr{}, errors.New("its address is a name: set privateAddress to the IP address that the other hosts use")
+}
+
+func (m *machine) lookAtController(ctx context.Context) error {
+	data, err := m.conn.ReadFile(ctx, k0s.ConfigPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
+		if m.config, err = config.ParseObject(data); err != nil {
+			return fmt.Errorf("%s: reading %s: %w", m.conn.Name(), k0s.ConfigPath, err)
+		}
+	}
+	ca, err := m.conn.ReadFile(ctx, m.node.PKI("ca.crt"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
+		sum := sha256.Sum256(ca)
+		m.ca = hex.EncodeToString(sum[:])
+	}
+	if m.facts.K0sVersion != "" && m.facts.Services[k0s.ControllerService] == "active" {
+		// k0s may be between two starts: then it does not answer, and is started or awaited like one that is stopped.
+		m.status, _ = m.node.Status(ctx)
+	}
+	return nil
+}
+
+func (b *balancer) look(ctx context.Context, connector *host.Connector, lb *config.LoadBalancer) error {
+	conn, err := connector.Connect(ctx, b.host.Conn)
+	if err != nil {
+		return err
+	}
+	b.conn = conn
+	if b.facts, err = conn.Facts(ctx); err != nil {
+		return err
+	}
+	data, err := conn.ReadFile(ctx, lb.ConfigPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b.cfg = data
+	return nil
+}
+
+// chooseSeed picks the controller that stands for the control plane: one that runs and belongs to a cluster, else one
+// that belongs to one, else the first of the file.
+func chooseSeed(controllers []*machine) *machine {
+	seed := controllers[0]
+	rank := func(m *machine) int {
+		switch {
+		case m.ca != "" && m.running():
+			return 2
+		case m.ca != "":
+			return 1
+		}
+		return 0
+	}
+	for _, m := range controllers {
+		if rank(m) > rank(seed) {
+			seed = m
+		}
+	}
+	return seed
+}
+
+// unjoin lists what errors.Join put together.
+func unjoin(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what Join itself made
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, unjoin(e)...)
+		}
+		return all
+	}
+	return []error{err}
+}

@@ -1,0 +1,156 @@
+package hainit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+)
+
+// newWorkers lists the workers that have not joined, or that do not run.
+func (c *cluster) newWorkers() []*machine {
+	var hosts []*machine
+	for _, m := range c.workers {
+		if m.fresh || m.facts.Services[k0s.WorkerService] != "active" {
+			hosts = append(hosts, m)
+		}
+	}
+	return hosts
+}
+
+func (c *cluster) skipWorkers(context.Context) (string, error) {
+	if len(c.newWorkers()) == 0 {
+		return "no worker is missing", nil
+	}
+	return "", nil
+}
+
+func (c *cluster) detailWorkers(context.Context) ([]string, error) {
+	var lines []string
+	for _, m := range c.newWorkers() {
+		lines = append(lines, m.name()+": install and start k0s as a worker")
+	}
+	return lines, nil
+}
+
+// joinWorkers joins all workers at once; their tokens lead to the load balancer.
+func (c *cluster) joinWorkers(ctx context.Context) error {
+	hosts := c.newWorkers()
+	token, err := c.seed.node.CreateToken(ctx, "worker", tokenExpiry)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.seed.conn.Name(), err)
+	}
+	err = c.each(ctx, hosts, func(ctx context.Context, m *machine) error {
+		line := c.report.Host(m.name())
+		if m.fresh {
+			line.Update("installing")
+			if err := m.node.WriteToken(ctx, token); err != nil {
+				return fmt.Errorf("%s: %w", m.conn.Name(), err)
+			}
+			if err := c.install(ctx, m, k0s.TokenPath); err != nil {
+				return fmt.Errorf("%s: %w", m.conn.Name(), err)
+			}
+		}
+		line.Update("starting")
+		if err := m.conn.Service(k0s.WorkerService).Restart(ctx); err != nil {
+			return fmt.Errorf("%s: starting k0s: %w", m.conn.Name(), err)
+		}
+		line.Update("waiting for its Node")
+		err := c.await(ctx, m.name()+" has a Node", func(ctx context.Context) error {
+			_, err := c.nodeOf(ctx, m)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%w: see `journalctl -u k0sworker` on %s", err, m.conn.Name())
+		}
+		line.Done("joined")
+		return nil
+	})
+	return errors.Join(err, c.withdrawToken(ctx, hosts, &token))
+}
+
+func (c *cluster) nodeOf(ctx context.Context, m *machine) (kube.Node, error) {
+	nodes, err := c.api.kube.Nodes(ctx)
+	if err != nil {
+		return kube.Node{}, err
+	}
+	for _, n := range nodes {
+		if n.Name == m.name() {
+			return n, nil
+		}
+	}
+	return kube.Node{}, fmt.Errorf("there is no Node %q yet", m.name())
+}
+
+// misdirected lists the existing workers whose kubelet asks one controller instead of the load balancer.
+func (c *cluster) misdirected() []*machine {
+	var hosts []*machine
+	for _, m := range c.workers {
+		if address, _ := kube.ServerHost(m.apiServer); !m.fresh && address != c.file.LoadBalancer.Address {
+			hosts = append(hosts, m)
+		}
+	}
+	return hosts
+}
+
+func (c *cluster) skipRepoint(context.Context) (string, error) {
+	if len(c.misdirected()) == 0 && !c.converted {
+		return "none points elsewhere", nil
+	}
+	return "", nil
+}
+
+func (c *cluster) detailRepoint(context.Context) ([]string, error) {
+	var lines []string
+	for _, m := range c.misdirected() {
+		lines = append(lines, fmt.Sprintf("%s: %s becomes %s; restart k0s", m.name(), m.apiServer, c.apiURL()))
+	}
+	return lines, nil
+}
+
+// apiURL is where clients of the cluster go.
+func (c *cluster) apiURL() string {
+	lb := c.file.LoadBalancer
+	return "https://" + net.JoinHostPort(lb.Address, strconv.Itoa(lb.Ports.KubeAPI))
+}
+
+// repoint makes kubelets that joined through the one controller ask the load balancer, one after another so that no
+// two restart at once, and names the Nodes that the file gives no access to.
+func (c *cluster) repoint(ctx context.Context) error {
+	for _, m := range c.misdirected() {
+		line := c.report.Host(m.name())
+		line.Update("re-pointing its kubelet")
+		if err := m.node.SetKubeletServer(ctx, c.apiURL()); err != nil {
+			return fmt.Errorf("%s: %w", m.conn.Name(), err)
+		}
+		if err := m.conn.Service(k0s.WorkerService).Restart(ctx); err != nil {
+			return fmt.Errorf("%s: restarting k0s: %w", m.conn.Name(), err)
+		}
+		m.apiServer = c.apiURL()
+		line.Done("asks the load balancer")
+	}
+	nodes, err := c.api.kube.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if !n.ControlPlane && !c.knows(n.Name) {
+			c.report.Warn(fmt.Sprintf("the worker %s is not in the file: on it, set the server in /var/lib/k0s/kubelet.conf to %s "+
+				"and restart k0sworker, if it names a controller", n.Name, c.apiURL()))
+		}
+	}
+	return nil
+}
+
+func (c *cluster) knows(node string) bool {
+	for _, m := range c.machines() {
+		if m.name() == node {
+			return true
+		}
+	}
+	return false
+}

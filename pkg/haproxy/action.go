@@ -1,0 +1,98 @@
+package haproxy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ActionKind says what an Action does.
+type ActionKind string
+
+const (
+	// ActBackup keeps a copy of the file, before sections of the user's are replaced.
+	ActBackup ActionKind = "backup"
+	// ActWrite validates the new file and puts it in place of the old one.
+	ActWrite ActionKind = "write"
+	// ActReload lets HAProxy read the file, and ActStart starts it and enables it at boot.
+	ActReload ActionKind = "reload"
+	ActStart  ActionKind = "start"
+	// ActAddress gives a free slot the address of a controller, and ActFree takes it back.
+	ActAddress ActionKind = "address"
+	ActFree    ActionKind = "free"
+	// ActCheck lets a server be checked without getting connections, and ActWait waits until its check has passed.
+	ActCheck ActionKind = "check"
+	ActWait  ActionKind = "wait"
+	// ActReady, ActDrain and ActMaint set the state of a server; the last two refuse to take the last one away.
+	ActReady ActionKind = "ready"
+	ActDrain ActionKind = "drain"
+	ActMaint ActionKind = "maint"
+)
+
+// Line is one server line of the running HAProxy.
+type Line struct {
+	Backend, Slot string
+	// Port of that backend's servers.
+	Port int
+}
+
+func (l Line) String() string { return l.Backend + "/" + l.Slot }
+
+// Action is one step of a Plan. Doing one again does no harm.
+type Action struct {
+	Kind ActionKind
+	// Server is whom a step at run time is about.
+	Server Server
+	// Lines are where a step at run time is taken.
+	Lines []Line
+	// Slots are those of the file, for ActWrite.
+	Slots []Slot
+	// BeforeReload marks an ActWrite whose change takes effect by a reload.
+	BeforeReload bool
+	// Text says more of a step about the file or the service.
+	Text string
+}
+
+// String is the action in one line, for people.
+func (a Action) String() string {
+	lines := make([]string, len(a.Lines))
+	for i, l := range a.Lines {
+		lines[i] = l.String()
+	}
+	where := strings.Join(lines, ", ")
+	who := serverLabel(a.Server)
+	switch a.Kind {
+	case ActBackup:
+		return "keep a copy of " + a.Text
+	case ActWrite:
+		return "write " + a.Text
+	case ActReload:
+		return "reload HAProxy: " + a.Text
+	case ActStart:
+		return "start HAProxy and enable it at boot"
+	case ActAddress:
+		return fmt.Sprintf("%s: set the address of %s", who, where)
+	case ActFree:
+		return fmt.Sprintf("%s: free %s", who, where)
+	case ActCheck:
+		return fmt.Sprintf("%s: start health checks, without connections, of %s", who, where)
+	case ActWait:
+		return fmt.Sprintf("%s: wait until the health check has passed of %s", who, where)
+	case ActReady:
+		return fmt.Sprintf("%s: give connections to %s", who, where)
+	case ActDrain:
+		return fmt.Sprintf("%s: give no new connections to %s", who, where)
+	case ActMaint:
+		return fmt.Sprintf("%s: put into maintenance %s", who, where)
+	}
+	return string(a.Kind)
+}
+
+func serverLabel(s Server) string {
+	switch {
+	case s.Address.IsValid() && s.Name != "" && s.Name != s.Address.String():
+		return fmt.Sprintf("%s (%s)", s.Name, s.Address)
+	case s.Address.IsValid():
+		return s.Address.String()
+	}
+	return s.Name
+}

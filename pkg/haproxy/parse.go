@@ -104,6 +104,8 @@ func parseSpec(sections map[string]*section) Spec {
 		}
 		for _, l := range s.all("default-server") {
 			spec.CAFile = cmp.Or(l.after("ca-file"), spec.CAFile)
+		}
+		for _, l := range s.all("server") {
 			spec.ClientFile = cmp.Or(l.after("crt"), spec.ClientFile)
 		}
 	}

@@ -30,9 +30,13 @@ func TestEditedBlockIsReadAndReported(t *testing.T) {
 			[]string{`"http-check expect status 200" instead of "http-check expect status 401"`},
 		},
 		{"a line missing", "    retries 3\n    timeout connect 1s\n", "    retries 3\n", 5, []string{`missing "timeout connect 1s"`}},
-		{"a name instead of an address", "server k0s-ch-sion-1 10.10.0.2:6443", "server k0s-ch-sion-1 cp1.example:6443", 5, []string{
-			`"server k0s-ch-sion-1 cp1.example:6443" instead of "server k0s-ch-sion-1 127.0.0.1:1 disabled"`,
-		}},
+		{
+			"a name instead of an address", "server k0s-ch-sion-1 10.10.0.2:6443", "server k0s-ch-sion-1 cp1.example:6443", 5,
+			[]string{
+				`"server k0s-ch-sion-1 cp1.example:6443 crt /etc/haproxy/kubectl-ha/client.pem" instead of ` +
+					`"server k0s-ch-sion-1 127.0.0.1:1 crt /etc/haproxy/kubectl-ha/client.pem disabled"`,
+			},
+		},
 		{"only blank lines", "\nglobal\n", "\n\nglobal\n", 5, nil},
 	}
 	for _, test := range tests {

@@ -50,7 +50,7 @@ func Render(spec Spec, slots []Slot) []byte {
 	for _, backend := range spec.Backends() {
 		w.backend(spec, backend)
 		for _, slot := range slots {
-			w.set("%s", serverLine(slot, backend.Port))
+			w.set("%s", serverLine(spec, backend, slot))
 		}
 	}
 	if spec.StatsListen != "" {
@@ -102,14 +102,13 @@ func (w *blockWriter) backend(spec Spec, backend Backend) {
 	w.set("load-server-state-from-file none")
 	check := "check check-ssl verify none"
 	switch {
-	case spec.Check == CheckReadyz && backend.Name == KubeAPIBackend:
+	case spec.asksReadyz(backend):
 		w.httpCheck("/readyz", 200)
 		if spec.CAFile != "" {
 			// "kubernetes" is in the certificate of every API server.
 			check = "check check-ssl verify required ca-file " + spec.CAFile +
 				" verifyhost kubernetes check-sni kubernetes"
 		}
-		check += " crt " + spec.ClientFile
 	case spec.Check == CheckReadyz && backend.Name == ControllerJoinBackend:
 		// Without a token, the join API answers 401 when it is alive.
 		w.httpCheck("/v1beta1/ca", 401)
@@ -129,13 +128,23 @@ func (w *blockWriter) httpCheck(path string, status int) {
 	w.set("http-check expect status %d", status)
 }
 
-// serverLine is a slot's line in the backend with that port.
-func serverLine(slot Slot, port int) string {
-	if !slot.Used() {
-		return fmt.Sprintf("server %s %s:%d disabled", slot.Name, SpareHost, SparePort)
+// asksReadyz says whether the backend's servers are asked for /readyz.
+func (s Spec) asksReadyz(backend Backend) bool {
+	return s.Check == CheckReadyz && backend.Name == KubeAPIBackend
+}
+
+// serverLine is a slot's line in a backend.
+func serverLine(spec Spec, backend Backend, slot Slot) string {
+	address := fmt.Sprintf("%s:%d", SpareHost, SparePort)
+	if slot.Used() {
+		address = netip.AddrPortFrom(slot.Address.Unmap(), uint16(backend.Port)).String()
 	}
-	text := fmt.Sprintf("server %s %s", slot.Name, netip.AddrPortFrom(slot.Address.Unmap(), uint16(port)))
-	if !slot.Enabled {
+	text := fmt.Sprintf("server %s %s", slot.Name, address)
+	if spec.asksReadyz(backend) {
+		// Early releases of HAProxy 2.4 forget a certificate that stands in default-server.
+		text += " crt " + spec.ClientFile
+	}
+	if !slot.Used() || !slot.Enabled {
 		text += " disabled"
 	}
 	return text

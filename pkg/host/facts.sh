@@ -58,24 +58,23 @@ if have ss && listening=$(ss -Hltnp 2>/dev/null); then
 		echo "listen $local $process"
 	done
 else
-	# Without ss: the socket tables of the kernel, and the sockets that each process has open.
-	sockets=
-	for fd in /proc/[0-9]*/fd/*; do
-		link=$(readlink "$fd" 2>/dev/null) || continue
-		case $link in
-		socket:*)
-			pid=${fd#/proc/}
-			sockets="$sockets $link=${pid%%/*}"
+	# Without ss: the kernel's tables of sockets, and who has which socket open.
+	sockets=$(ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
+		case $line in
+		/proc/*)
+			pid=${line#/proc/}
+			pid=${pid%%/*}
 			;;
+		*"socket:["*) echo "${line##* }=$pid" ;;
 		esac
-	done
+	done)
 	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | while read -r _ local _ state _ _ _ _ _ inode _; do
 		[ "$state" = 0A ] || continue
 		process=
-		case "$sockets " in
-		*" socket:[$inode]="*)
+		case $sockets in
+		*"socket:[$inode]="*)
 			pid=${sockets#*"socket:[$inode]="}
-			process=$(cat "/proc/${pid%% *}/comm" 2>/dev/null)
+			process=$(cat "/proc/${pid%%[!0-9]*}/comm" 2>/dev/null)
 			;;
 		esac
 		echo "listen-hex $local $process"

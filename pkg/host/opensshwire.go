@@ -216,11 +216,15 @@ func (c *Connector) acceptOpenSSH(ctx context.Context, w *opensshWire, o *config
 	if err != nil {
 		return fmt.Errorf("looking at the host key of %s: %s", o.Address, strings.TrimSpace(string(said)))
 	}
-	settings, err := w.command(ctx, append([]string{"-G"}, w.args...)...).Output()
+	output, err := w.command(ctx, append([]string{"-G"}, w.args...)...).Output()
 	if err != nil {
 		return fmt.Errorf("asking ssh for its settings: %w", err)
 	}
-	file, hash := knownHostsSettings(settings)
+	settings := parseSettings(output)
+	files, err := expandAll(settings.words("userknownhostsfile"))
+	if err != nil {
+		return err
+	}
 	for _, entry := range parseKnownHosts(seen, data) {
 		key := UnknownKey{
 			Host:        config.Connection{OpenSSH: o}.String(),
@@ -230,8 +234,8 @@ func (c *Connector) acceptOpenSSH(ctx context.Context, w *opensshWire, o *config
 		}
 		c.asking.Lock()
 		err := c.confirm(ctx, key)
-		if err == nil && file != "" {
-			err = appendKnownHost(file, entry.patterns, entry.key, hash)
+		if err == nil && len(files) > 0 {
+			err = appendKnownHost(files[0], entry.patterns, entry.key, settings.last("hashknownhosts", "no") == "yes")
 		}
 		c.asking.Unlock()
 		if err != nil {
@@ -241,34 +245,14 @@ func (c *Connector) acceptOpenSSH(ctx context.Context, w *opensshWire, o *config
 	return nil
 }
 
-// knownHostsSettings reads from the output of ssh -G which file to write host keys to, and whether hashed.
-func knownHostsSettings(settings []byte) (file string, hash bool) {
-	for line := range bytes.Lines(settings) {
-		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
-		switch name {
-		case "userknownhostsfile":
-			file = strings.Trim(firstNonEmpty(strings.Fields(value)...), `"`)
-		case "hashknownhosts":
-			hash = value == "yes"
-		}
-	}
-	if file == "none" {
-		file = ""
-	}
-	if expanded, err := expand(file); err == nil {
-		file = expanded
-	}
-	return file, hash
-}
-
 func (w *opensshWire) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ssh", args...)
 }
 
 // StartProcess runs a command in a session of its own.
 func (w *opensshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	process, err := w.conn.StartProcess(ctx, command, stdin, stdout, stderr)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	process, err := w.conn.StartProcess(running, command, stdin, stdout, stderr)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("starting ssh: %w", err)

@@ -97,8 +97,7 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 		input = &inputReader{r: stdin}
 		in = input
 	}
-	// The process is not tied to ctx: it is ended here, with all of its children.
-	process, err := h.wire.StartProcess(context.WithoutCancel(ctx), h.asRoot(prologue+command), in, out, stderr)
+	process, err := h.wire.StartProcess(ctx, h.asRoot(prologue+command), in, out, stderr)
 	if err != nil {
 		release()
 		return h.failed(ctx, command, err, "")
@@ -225,12 +224,12 @@ group=$3
 [ "$group" = "$pid" ] || [ "$(cat /proc/$group/comm)" = sudo ] || group=
 target=${group:+-$group}
 target=${target:-$pid}
-kill -TERM -- $target
+kill -TERM $target
 for i in 1 2 3 4 5 6 7 8 9 10; do
-	kill -0 -- $target 2>/dev/null || exit 0
+	kill -0 $target 2>/dev/null || exit 0
 	sleep 0.2 2>/dev/null || sleep 1
 done
-kill -KILL -- $target
+kill -KILL $target
 `
 
 // shellQuote makes one word of s for a POSIX shell.

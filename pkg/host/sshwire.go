@@ -18,7 +18,8 @@ import (
 )
 
 // wire is a connection to a host below the level of "as root": one of rig's connections, with what a Host needs
-// besides.
+// besides. Its StartProcess is bound by its context while it starts the process; afterwards the process is on its own,
+// to be ended by its Close where it has one.
 type wire interface {
 	protocol.ProcessStarter
 	// dial connects from the host.
@@ -47,7 +48,7 @@ type sshWire struct {
 
 // connectSSH opens the connection, through the bastions. Every hop is verified in the same way.
 func (c *Connector) connectSSH(ctx context.Context, s *config.SSH) (*sshWire, error) {
-	hops, err := c.route(s)
+	hops, err := c.route(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +216,7 @@ func (s *stopwatch) paused(f func(ctx context.Context) error) error {
 	return f(s.ctx)
 }
 
-// StartProcess runs a command in a session of its own. Cancelling ctx ends the start and nothing else.
+// StartProcess runs a command in a session of its own.
 func (w *sshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
 	type started struct {
 		process *sshProcess

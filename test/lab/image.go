@@ -16,6 +16,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/test/lab/internal/filelock"
 )
 
 //go:embed all:image
@@ -46,7 +48,7 @@ func Image(ctx context.Context, stateDir string, log io.Writer) (map[Flavour]str
 	if haveImages(ctx, tags) {
 		return tags, nil
 	}
-	unlock, err := lockFile(filepath.Join(stateDir, "image.lock"))
+	unlock, err := filelock.Lock(filepath.Join(stateDir, "image.lock"))
 	if err != nil {
 		return nil, err
 	}
@@ -175,19 +177,39 @@ func baseImage(ctx context.Context, stateDir string, log io.Writer) (string, err
 	if haveImage(ctx, registryBase) {
 		return registryBase, nil
 	}
+	packages, err := imagePackages()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(debianSuite + runtime.GOARCH + dpkgOptions + strings.Join(packages, ",")))
+	tag := imageName + ":base-" + hex.EncodeToString(sum[:6])
+	if haveImage(ctx, tag) {
+		return tag, nil
+	}
 	pullCtx, cancel := context.WithTimeout(ctx, registryLimit)
 	defer cancel()
-	_, err := docker(pullCtx, nil, "pull", "--quiet", registryBase)
+	_, err = docker(pullCtx, nil, "pull", "--quiet", registryBase)
 	if err == nil {
 		return registryBase, nil
 	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	tag := imageName + ":base-bookworm-" + runtime.GOARCH
-	if haveImage(ctx, tag) {
-		return tag, nil
+	fmt.Fprintf(log, "lab: no registry gives %s (%v); debootstrap makes it, which takes a minute or two\n", registryBase, err)
+	return tag, debootstrap(ctx, stateDir, tag, packages, log)
+}
+
+// imagePackages are the Debian packages that every host has.
+func imagePackages() ([]string, error) {
+	data, err := imageFiles.ReadFile("image/packages")
+	if err != nil {
+		return nil, fmt.Errorf("reading the image's files: %w", err)
 	}
-	fmt.Fprintf(log, "lab: no registry gives %s (%v); making it with debootstrap, which takes a minute or two\n", registryBase, err)
-	return tag, debootstrap(ctx, stateDir, tag, log)
+	var packages []string
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "#") {
+			packages = append(packages, strings.Fields(line)...)
+		}
+	}
+	return packages, nil
 }

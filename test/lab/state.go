@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // DefaultStateDir is the folder that holds the state of all labs: $LAB_STATE, or kubectl-ha/lab in the user's cache
@@ -83,20 +82,4 @@ func loadRecord(dir string) (record, error) {
 		return r, fmt.Errorf("reading %s: %w", filepath.Join(dir, recordFile), err)
 	}
 	return r, nil
-}
-
-// lockFile takes an exclusive lock that ends with unlock or with this process; it waits for another holder.
-func lockFile(path string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("locking: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
 }

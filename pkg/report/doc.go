@@ -12,5 +12,5 @@
 //	host     whose line it is
 //	text     the line, the warning, or why a step was skipped
 //	error    why a step failed
-//	done     bytes copied so far, and total, of how many
+//	done     bytes copied so far, and total, of how many; each host tells at most once a second, and at its end
 package report

@@ -37,16 +37,28 @@ type event struct {
 }
 
 // jsonView writes one object a line.
-type jsonView struct{ encoder *json.Encoder }
+type jsonView struct {
+	encoder *json.Encoder
+	// told is when the progress of each host was last written.
+	told map[string]time.Time
+}
 
 func newJSONView(out io.Writer) *jsonView {
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
-	return &jsonView{encoder}
+	return &jsonView{encoder: encoder, told: map[string]time.Time{}}
 }
 
 // show cannot report an error: who reads progress may leave, and the work goes on.
-func (v *jsonView) show(e event) { _ = v.encoder.Encode(e) }
+func (v *jsonView) show(e event) {
+	if e.Kind == hostProgress {
+		if e.Done < e.Total && e.Time.Sub(v.told[e.Host]) < time.Second {
+			return
+		}
+		v.told[e.Host] = e.Time
+	}
+	_ = v.encoder.Encode(e)
+}
 
 func (v *jsonView) suspend() {}
 

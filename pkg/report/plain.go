@@ -10,14 +10,13 @@ import (
 // plainView writes a line an event, with the time since the start, for logs and pipes.
 type plainView struct {
 	out   io.Writer
-	now   func() time.Time
 	start time.Time
 	// quarter is how far each host's copy was when it was last shown, in quarters.
 	quarter map[string]int64
 }
 
 func newPlainView(out io.Writer, options Options) *plainView {
-	return &plainView{out: out, now: options.Now, start: options.Now(), quarter: map[string]int64{}}
+	return &plainView{out: out, start: options.Now(), quarter: map[string]int64{}}
 }
 
 func (v *plainView) show(e event) {
@@ -56,7 +55,7 @@ func (v *plainView) show(e event) {
 
 // line writes one line; further lines of a text are set in below it.
 func (v *plainView) line(e event, format string, args ...any) {
-	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n         ")
+	text := strings.ReplaceAll(printable(fmt.Sprintf(format, args...)), "\n", "\n         ")
 	fmt.Fprintf(v.out, "%7.1fs %s\n", e.Time.Sub(v.start).Seconds(), text)
 }
 

@@ -20,11 +20,12 @@ type Options struct {
 
 // Reporter shows what a run of steps does. Its methods may be called concurrently. It is a step.Observer.
 type Reporter struct {
-	mu    sync.Mutex
-	view  view
-	now   func() time.Time
-	close sync.Once
-	done  error
+	mu     sync.Mutex
+	asking sync.Mutex // held during a question; mu is not, so that the work goes on meanwhile
+	view   view
+	now    func() time.Time
+	close  sync.Once
+	done   error
 }
 
 // view is one way of showing events. Its calls never overlap.
@@ -111,12 +112,19 @@ func (r *Reporter) Warn(text string) { r.send(event{Kind: warning, Text: text}) 
 // Info shows something worth knowing.
 func (r *Reporter) Info(text string) { r.send(event{Kind: info, Text: text}) }
 
-// Prompt runs ask, which writes to the same terminal and reads an answer, while nothing else is written there.
+// Prompt runs ask, which writes to the same terminal and reads an answer, while no tree is drawn there. What happens
+// meanwhile is shown afterwards. Questions come one at a time.
 func (r *Reporter) Prompt(ask func()) {
+	r.asking.Lock()
+	defer r.asking.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.view.suspend()
-	defer r.view.resume()
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		r.view.resume()
+		r.mu.Unlock()
+	}()
 	ask()
 }
 
@@ -136,7 +144,9 @@ type HostLine struct {
 }
 
 // Update says what is done at present.
-func (h *HostLine) Update(text string) { h.reporter.send(event{Kind: hostUpdate, Host: h.name, Text: text}) }
+func (h *HostLine) Update(text string) {
+	h.reporter.send(event{Kind: hostUpdate, Host: h.name, Text: text})
+}
 
 // Progress says how many bytes of a copy are done.
 func (h *HostLine) Progress(done, total int64) {
@@ -144,4 +154,6 @@ func (h *HostLine) Progress(done, total int64) {
 }
 
 // Done says what came of it.
-func (h *HostLine) Done(text string) { h.reporter.send(event{Kind: hostDone, Host: h.name, Text: text}) }
+func (h *HostLine) Done(text string) {
+	h.reporter.send(event{Kind: hostDone, Host: h.name, Text: text})
+}

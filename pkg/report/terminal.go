@@ -25,8 +25,8 @@ func terminalSize(stream any) (columns, rows int) {
 
 // marks are the signs before lines.
 type marks struct {
-	done, skipped, failed, warning, host string
-	spinner                              []string
+	done, skipped, failed, warning, host, ellipsis string
+	spinner                                        []string
 }
 
 // marksFor picks signs that the locale can show.
@@ -40,7 +40,7 @@ func marksFor(getenv func(string) string) marks {
 	}
 	locale = strings.ToLower(locale)
 	if strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8") {
-		return marks{"✓", "–", "✗", "!", "└", []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}}
+		return marks{"✓", "–", "✗", "!", "└", "…", []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}}
 	}
-	return marks{"+", "-", "x", "!", " ", []string{"|", "/", "-", "\\"}}
+	return marks{"+", "-", "x", "!", " ", "...", []string{"|", "/", "-", "\\"}}
 }

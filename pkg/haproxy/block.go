@@ -115,6 +115,7 @@ func ReplaceBlock(cfg, block []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !found {
+		cfg = completeLine(cfg)
 		return joinBlock(cfg, block, nil, usesCRLF(cfg)), nil
 	}
 	if old.Name != fresh.Name {
@@ -138,17 +139,25 @@ func RemoveBlock(cfg []byte) ([]byte, error) {
 	return slices.Concat(cfg[:block.Start], cfg[block.End:]), nil
 }
 
-// joinBlock puts block between two parts of a file.
+// joinBlock puts block between two parts of a file, of which the first ends with a line.
 func joinBlock(before, block, after []byte, crlf bool) []byte {
 	block = toLF(block)
 	if !bytes.HasSuffix(block, []byte("\n")) {
 		block = append(block, '\n')
 	}
-	if len(before) > 0 && !bytes.HasSuffix(before, []byte("\n")) {
-		block = append([]byte("\n"), block...)
-	}
 	if crlf {
 		block = toCRLF(block)
 	}
 	return slices.Concat(before, block, after)
+}
+
+// completeLine gives the file's last line its newline when it has none.
+func completeLine(cfg []byte) []byte {
+	switch {
+	case len(cfg) == 0 || cfg[len(cfg)-1] == '\n':
+		return cfg
+	case usesCRLF(cfg) && cfg[len(cfg)-1] != '\r':
+		return slices.Concat(cfg, []byte("\r\n"))
+	}
+	return slices.Concat(cfg, []byte("\n"))
 }

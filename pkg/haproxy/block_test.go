@@ -85,7 +85,7 @@ func TestRemoveBlockGivesTheFileBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := completed(cfg); !bytes.Equal(removed, want) {
+			if want := completeLine(cfg); !bytes.Equal(removed, want) {
 				t.Errorf("got %q\nwant %q", removed, want)
 			}
 			if _, found, _ := FindBlock(removed); found {
@@ -95,15 +95,14 @@ func TestRemoveBlockGivesTheFileBack(t *testing.T) {
 	}
 }
 
-// completed is the file with a newline at its end, in its own kind of line ending.
-func completed(cfg []byte) []byte {
-	switch {
-	case len(cfg) == 0 || bytes.HasSuffix(cfg, []byte("\n")):
-		return cfg
-	case usesCRLF(cfg):
-		return slices.Concat(cfg, []byte("\r\n"))
+func TestLastLineIsCompleted(t *testing.T) {
+	for cfg, want := range map[string]string{
+		"": "", "a\n": "a\n", "a": "a\n", "a\r\nb": "a\r\nb\r\n", "a\r\n": "a\r\n", "a\r": "a\r\n", "a\nb\r": "a\nb\r\n",
+	} {
+		if got := completeLine([]byte(cfg)); string(got) != want {
+			t.Errorf("%q: got %q, want %q", cfg, got, want)
+		}
 	}
-	return slices.Concat(cfg, []byte("\n"))
 }
 
 func TestBlockHasTheLineEndingsOfItsFile(t *testing.T) {

@@ -262,10 +262,17 @@ func (s Spec) Validate() error {
 	if s.Spares < 0 {
 		problem("spare servers %d: must not be negative", s.Spares)
 	}
-	for _, path := range []string{s.SocketPath, s.CAFile, s.ClientFile} {
-		if strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`"'\#$`, r) }) {
-			problem("path %q: must not hold spaces, quotes, backslashes, # or $", path)
+	path := func(what, path string, needed bool) {
+		special := func(r rune) bool { return r <= ' ' || strings.ContainsRune(`"'\#$`, r) }
+		if path == "" && !needed {
+			return
+		}
+		if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, special) {
+			problem("%s %q: must be an absolute path without spaces, quotes, backslashes, # or $", what, path)
 		}
 	}
+	path("runtime socket", s.SocketPath, true)
+	path("CA file", s.CAFile, false)
+	path("client certificate file", s.ClientFile, s.Check == CheckReadyz)
 	return errors.Join(errs...)
 }

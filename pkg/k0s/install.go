@@ -3,8 +3,8 @@ package k0s
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 )
 
 // Install says how k0s is to run on the host.
@@ -42,7 +42,7 @@ func (i Install) Args() []string {
 			args = append(args, flag)
 		}
 	}
-	for _, name := range sortedKeys(i.Environment) {
+	for _, name := range slices.Sorted(maps.Keys(i.Environment)) {
 		args = append(args, "--env", name+"="+i.Environment[name])
 	}
 	return append(args, "--force")
@@ -50,7 +50,7 @@ func (i Install) Args() []string {
 
 // Install writes the service's unit. An existing one is rewritten: the host's k0s has not joined a cluster yet.
 func (n *Node) Install(ctx context.Context, install Install) error {
-	if _, err := n.k0s(ctx, nil, install.Args()...); err != nil {
+	if _, err := n.runIn(ctx, install.Args()...); err != nil {
 		return fmt.Errorf("installing the k0s service: %w", err)
 	}
 	return nil
@@ -61,24 +61,19 @@ func (n *Node) Start(ctx context.Context) error {
 	if _, err := n.Status(ctx); err == nil {
 		return nil
 	}
-	if _, err := n.k0s(ctx, nil, "start"); err != nil {
+	if _, err := n.run(ctx, "start"); err != nil {
 		return fmt.Errorf("starting k0s: %w", err)
 	}
 	return nil
 }
 
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
-
 // Reset takes k0s's data off the host. k0s must not run. The executable stays.
 func (n *Node) Reset(ctx context.Context) error {
-	if _, err := n.k0s(ctx, nil, "reset"); err != nil {
+	args := []string{"reset"}
+	if n.KubeletRootDir != "" {
+		args = append(args, "--kubelet-root-dir", n.KubeletRootDir)
+	}
+	if _, err := n.runIn(ctx, args...); err != nil {
 		return fmt.Errorf("resetting k0s: %w", err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package k0s
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +9,9 @@ import (
 	"regexp"
 )
 
-// serverPattern finds the API server's URL in a kubeconfig that k0s wrote.
-var serverPattern = regexp.MustCompile(`(?m)^(\s*server:\s*)(\S+)\s*$`)
+// serverPattern finds the API server's URL in a kubeconfig that k0s wrote: what is before it in the line, the URL, and
+// what is after it.
+var serverPattern = regexp.MustCompile(`(?m)^([ \t]*server:[ \t]+["']?)([^\s"'#]+)(["']?[ \t]*(?:[ \t]#.*)?\r?)$`)
 
 func (n *Node) kubeletConfig() string { return path.Join(n.dataDir(), "kubelet.conf") }
 
@@ -24,22 +24,41 @@ func (n *Node) KubeletServer(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the kubelet's kubeconfig: %w", err)
 	}
-	match := serverPattern.FindSubmatch(data)
-	if match == nil {
+	server, found := serverOf(data)
+	if !found {
 		return "", fmt.Errorf("reading the kubelet's kubeconfig: no server in %s", n.kubeletConfig())
 	}
-	return string(bytes.Trim(match[2], `"'`)), nil
+	return server, nil
 }
 
-// SetKubeletServer points the kubelet to another API server URL. It takes effect when k0s is restarted.
+// SetKubeletServer points the kubelet to another API server URL. It takes effect when k0s is started anew.
 func (n *Node) SetKubeletServer(ctx context.Context, server string) error {
 	data, err := n.Machine.ReadFile(ctx, n.kubeletConfig())
 	if err != nil {
 		return fmt.Errorf("re-pointing the kubelet: %w", err)
 	}
-	changed := serverPattern.ReplaceAll(data, []byte("${1}"+server))
-	if err := n.Machine.WriteFile(ctx, n.kubeletConfig(), changed, 0); err != nil {
+	if _, found := serverOf(data); !found {
+		return fmt.Errorf("re-pointing the kubelet: no server in %s", n.kubeletConfig())
+	}
+	if err := n.Machine.WriteFile(ctx, n.kubeletConfig(), withServer(data, server), 0); err != nil {
 		return fmt.Errorf("re-pointing the kubelet: %w", err)
 	}
 	return nil
+}
+
+// serverOf finds the API server's URL in a kubeconfig.
+func serverOf(kubeconfig []byte) (string, bool) {
+	match := serverPattern.FindSubmatch(kubeconfig)
+	if match == nil {
+		return "", false
+	}
+	return string(match[2]), true
+}
+
+// withServer puts another API server URL into a kubeconfig. Every other byte stays.
+func withServer(kubeconfig []byte, server string) []byte {
+	return serverPattern.ReplaceAllFunc(kubeconfig, func(line []byte) []byte {
+		match := serverPattern.FindSubmatch(line)
+		return append(append(append([]byte{}, match[1]...), server...), match[3]...)
+	})
 }

@@ -3,7 +3,6 @@ package k0s
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -36,7 +35,9 @@ const (
 type Node struct {
 	Machine Machine
 	Binary  string // DefaultBinary when empty
-	DataDir string // DefaultDataDir when empty; passed to every k0s command when it is another one
+	DataDir string // DefaultDataDir when empty; passed to the k0s commands that take it when it is another one
+	// KubeletRootDir is where the kubelet keeps its data; empty stands for k0s's default, below DataDir.
+	KubeletRootDir string
 }
 
 func (n *Node) binary() string {
@@ -58,55 +59,27 @@ func (n *Node) PKI(elements ...string) string {
 	return path.Join(append([]string{n.dataDir(), "pki"}, elements...)...)
 }
 
-// k0s runs one k0s command. Secrets go through stdin, never into args.
-func (n *Node) k0s(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	words := append([]string{n.binary()}, args...)
+// run runs one k0s command. Its arguments are visible to everybody on the host: they hold no secrets.
+func (n *Node) run(ctx context.Context, args ...string) (string, error) {
+	return n.Machine.Output(ctx, shellJoin(append([]string{n.binary()}, args...)), nil)
+}
+
+// runIn runs one k0s command that works on the data directory. Others (version, status, start, stop) do not know the
+// flag and fail on it (k0s v1.36.3, cmd).
+func (n *Node) runIn(ctx context.Context, args ...string) (string, error) {
 	if n.dataDir() != DefaultDataDir {
-		words = append(words, "--data-dir", n.dataDir())
+		args = append(args, "--data-dir", n.dataDir())
 	}
-	return n.Machine.Output(ctx, shellJoin(words), stdin)
+	return n.run(ctx, args...)
 }
 
 // Version runs the executable for its version, as "v1.36.3+k0s.2".
 func (n *Node) Version(ctx context.Context) (string, error) {
-	out, err := n.Machine.Output(ctx, shellJoin([]string{n.binary(), "version"}), nil)
+	out, err := n.run(ctx, "version")
 	if err != nil {
 		return "", fmt.Errorf("asking k0s for its version: %w", err)
 	}
 	return strings.TrimSpace(out), nil
-}
-
-// Status is the part of `k0s status -o json` that this project reads.
-type Status struct {
-	Version    string
-	Role       string // "controller", "worker", ...
-	Workloads  bool   // a controller that runs a kubelet, too
-	SingleNode bool
-	Args       []string
-	// ClusterConfig is the configuration that the process started with; absent from a worker's answer.
-	ClusterConfig struct {
-		Spec struct {
-			API struct {
-				ExternalAddress string `json:"externalAddress"`
-			} `json:"api"`
-		} `json:"spec"`
-	}
-}
-
-// ExternalAddress is the spec.api.externalAddress that the process started with.
-func (s *Status) ExternalAddress() string { return s.ClusterConfig.Spec.API.ExternalAddress }
-
-// Status asks the running k0s. It fails when k0s does not run.
-func (n *Node) Status(ctx context.Context) (*Status, error) {
-	out, err := n.k0s(ctx, nil, "status", "-o", "json")
-	if err != nil {
-		return nil, fmt.Errorf("asking k0s for its status: %w", err)
-	}
-	var status Status
-	if err := json.Unmarshal([]byte(out), &status); err != nil {
-		return nil, fmt.Errorf("reading the answer of k0s status: %w", err)
-	}
-	return &status, nil
 }
 
 // AdminKubeconfig reads the kubeconfig that reaches the API server on this host, by localhost.
@@ -120,7 +93,7 @@ func (n *Node) AdminKubeconfig(ctx context.Context) ([]byte, error) {
 
 // ExternalKubeconfig makes an administrator's kubeconfig that goes to spec.api.externalAddress.
 func (n *Node) ExternalKubeconfig(ctx context.Context) ([]byte, error) {
-	out, err := n.k0s(ctx, nil, "kubeconfig", "admin")
+	out, err := n.runIn(ctx, "kubeconfig", "admin")
 	if err != nil {
 		return nil, fmt.Errorf("making an admin kubeconfig: %w", err)
 	}
@@ -129,27 +102,9 @@ func (n *Node) ExternalKubeconfig(ctx context.Context) ([]byte, error) {
 
 // ClientKubeconfig makes a kubeconfig for a user of no group, valid one year: it may read /readyz and nothing else.
 func (n *Node) ClientKubeconfig(ctx context.Context, user string) ([]byte, error) {
-	out, err := n.k0s(ctx, nil, "kubeconfig", "create", user)
+	out, err := n.runIn(ctx, "kubeconfig", "create", user)
 	if err != nil {
 		return nil, fmt.Errorf("making a kubeconfig for %q: %w", user, err)
 	}
 	return []byte(out + "\n"), nil
-}
-
-func shellJoin(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = shellQuote(w)
-	}
-	return strings.Join(quoted, " ")
-}
-
-func shellQuote(word string) string {
-	plain := word != "" && !strings.ContainsFunc(word, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./:=,@%+", r)
-	})
-	if plain {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -8,15 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"regexp"
 	"strings"
 	"time"
 )
 
-// Token lets a host join. It is a secret: it has no String method that would print it.
+// Token lets a host join. It is a secret: nothing prints it.
 type Token struct {
-	encoded string
+	encoded *string // behind a pointer, which fmt does not follow even where it cannot call String
 	id      string
 }
 
@@ -31,7 +32,7 @@ func (t Token) GoString() string { return t.String() }
 
 // CreateToken makes a token for "controller" or "worker" that is valid for the time given.
 func (n *Node) CreateToken(ctx context.Context, role string, expiry time.Duration) (Token, error) {
-	out, err := n.k0s(ctx, nil, "token", "create", "--role", role, "--expiry", expiry.String())
+	out, err := n.runIn(ctx, "token", "create", "--role", role, "--expiry", expiry.String())
 	if err != nil {
 		return Token{}, fmt.Errorf("creating a %s token: %w", role, err)
 	}
@@ -44,7 +45,7 @@ func (n *Node) CreateToken(ctx context.Context, role string, expiry time.Duratio
 
 // InvalidateToken makes the token useless; one that has expired already is no error.
 func (n *Node) InvalidateToken(ctx context.Context, token Token) error {
-	if _, err := n.k0s(ctx, nil, "token", "invalidate", token.id); err != nil && !strings.Contains(err.Error(), "not found") {
+	if _, err := n.runIn(ctx, "token", "invalidate", token.id); err != nil && !strings.Contains(err.Error(), "not found") {
 		return fmt.Errorf("invalidating %s: %w", token, err)
 	}
 	return nil
@@ -55,7 +56,10 @@ func (n *Node) WriteToken(ctx context.Context, token Token) error {
 	if _, err := n.Machine.Output(ctx, "mkdir -p "+path.Dir(TokenPath), nil); err != nil {
 		return fmt.Errorf("writing the join token: %w", err)
 	}
-	if err := n.Machine.WriteFile(ctx, TokenPath, []byte(token.encoded+"\n"), 0o600); err != nil {
+	if token.encoded == nil {
+		return errors.New("writing the join token: there is none")
+	}
+	if err := n.Machine.WriteFile(ctx, TokenPath, []byte(*token.encoded+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing the join token: %w", err)
 	}
 	return nil
@@ -65,8 +69,11 @@ func (n *Node) WriteToken(ctx context.Context, token Token) error {
 // has to stay, and ignores what it says on a host that has joined.
 const UsedTokenNote = "# the join token was used and removed\n"
 
-// ClearToken overwrites the token on the host.
+// ClearToken overwrites the token on the host, if it has one.
 func (n *Node) ClearToken(ctx context.Context) error {
+	if _, err := n.Machine.ReadFile(ctx, TokenPath); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err := n.Machine.WriteFile(ctx, TokenPath, []byte(UsedTokenNote), 0o600); err != nil {
 		return fmt.Errorf("overwriting the join token: %w", err)
 	}
@@ -98,5 +105,5 @@ func parseToken(encoded string) (Token, error) {
 	if match == nil {
 		return Token{}, errors.New("reading the token: it holds no bootstrap token")
 	}
-	return Token{encoded: encoded, id: string(match[1])}, nil
+	return Token{encoded: &encoded, id: string(match[1])}, nil
 }

@@ -13,7 +13,10 @@ type Version struct {
 	K0s                 int
 }
 
-var versionPattern = regexp.MustCompile(`^v?(\d+)\.(\d+)\.(\d+)(?:-[0-9A-Za-z.-]+)?(?:[+-]k0s[.]?(\d+)?(?:\.[0-9A-Za-z.-]+)?)?$`)
+// versionPattern takes what k0s's builds say of themselves: "v1.36.3+k0s.2", "v1.37.0-alpha.1+k0s.0",
+// "v1.36.3+k0s.2-5-g1a2b3c4".
+var versionPattern = regexp.MustCompile(
+	`^v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:-[0-9A-Za-z.-]+)?\+k0s(?:\.(\d{1,9}))?(?:[.-][0-9A-Za-z.-]*)?$`)
 
 // ParseVersion reads what `k0s version` prints or what a cluster file names.
 func ParseVersion(text string) (Version, error) {

@@ -101,6 +101,9 @@ func (c *cluster) checkHAProxy(ctx context.Context) []error {
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", b.conn.Name(), c.file.LoadBalancer.ConfigPath, err)
 		}
+		if len(c.problems) > 0 {
+			return nil // with hosts missing, a plan would say nothing
+		}
 		_, _, err = c.plan(ctx, b, c.running)
 		return err
 	}))

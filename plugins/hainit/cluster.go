@@ -21,13 +21,14 @@ type cluster struct {
 	workers     []*machine
 	balancers   []*balancer
 	// seed is the controller that the others join: a running one, else the first of the file.
-	seed      *machine
-	version   string            // of k0s for new hosts; empty when what is on them decides
-	uploads   map[string]upload // by k0sBinaryPath
-	report    *report.Reporter
-	api       *api    // the API server on the seed, once it runs
-	problems  []error // hosts that could not be looked at
-	converted bool    // running controllers were given the load balancer's address in this run
+	seed        *machine
+	version     string            // of k0s for new hosts; empty when what is on them decides
+	uploads     map[string]upload // by k0sBinaryPath
+	report      *report.Reporter
+	api         *api         // the API server on the seed, once it runs
+	connections []*host.Host // all that were opened, nil among them
+	problems    []error      // hosts that could not be looked at
+	converted   bool         // running controllers were given the load balancer's address in this run
 }
 
 // machine is a host of the Cluster document.
@@ -37,6 +38,7 @@ type machine struct {
 	conn    *host.Host
 	facts   *host.Facts
 	node    *k0s.Node
+	seen    bool // it could be looked at
 	fresh   bool // it belonged to no cluster when it was looked at
 
 	// Of a controller:
@@ -54,6 +56,7 @@ type balancer struct {
 	host      *config.LBHost
 	conn      *host.Host
 	facts     *host.Facts
+	seen      bool              // it could be looked at
 	cfg       []byte            // the configuration file as it was found; nil when there is none
 	adoption  *haproxy.Adoption // sections made by hand that the block replaces; nil when there are none
 	certified bool              // its health checks have a valid client certificate
@@ -129,14 +132,9 @@ func (c *cluster) close() {
 		return
 	}
 	var errs []error
-	for _, m := range c.machines() {
-		if m.conn != nil {
-			errs = append(errs, m.conn.Close())
-		}
-	}
-	for _, b := range c.balancers {
-		if b.conn != nil {
-			errs = append(errs, b.conn.Close())
+	for _, connection := range c.connections {
+		if connection != nil {
+			errs = append(errs, connection.Close())
 		}
 	}
 	if c.api != nil {

@@ -18,16 +18,16 @@ import (
 // preflight gathers everything that stands against the run and reports it at once. It changes nothing.
 func (c *cluster) preflight(ctx context.Context) error {
 	problems := c.problems
-	if len(problems) == 0 { // what follows compares hosts, so all of them must have been seen
-		problems = append(problems, c.checkHosts()...)
+	problems = append(problems, c.checkHosts()...)
+	problems = append(problems, c.checkPorts()...)
+	problems = append(problems, c.checkHAProxy(ctx)...)
+	problems = append(problems, c.checkRoutes(ctx)...)
+	if c.seed != nil {
 		problems = append(problems, c.checkK0s()...)
 		problems = append(problems, c.checkBinaries(ctx)...)
-		problems = append(problems, c.checkPorts()...)
-		problems = append(problems, c.checkHAProxy(ctx)...)
-		problems = append(problems, c.checkRoutes(ctx)...)
 		problems = append(problems, c.checkControlPlane(ctx)...)
-		problems = append(problems, c.checkKubeconfig()...)
 	}
+	problems = append(problems, c.checkKubeconfig()...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -92,6 +92,9 @@ func (c *cluster) checkClocks() []error {
 		clocks = append(clocks, clock{b.conn.Name(), b.facts.ClockOffset, b.facts.ClockOffsetError})
 	}
 	slices.SortStableFunc(clocks, func(a, b clock) int { return int(a.offset - b.offset) })
+	if len(clocks) == 0 {
+		return nil
+	}
 	middle := clocks[len(clocks)/2]
 	var problems []error
 	for _, k := range clocks {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
@@ -43,9 +44,26 @@ func survey(ctx context.Context, o *Options, connector *host.Connector, reporter
 		})
 	})
 	looking.Wait()
-	c.seed = chooseSeed(c.controllers)
 	c.problems = unjoin(errors.Join(machinesErr, balancersErr))
+	c.keepSeen()
 	return c, ctx.Err()
+}
+
+// keepSeen leaves out the hosts that could not be looked at; each of them is among the problems.
+func (c *cluster) keepSeen() {
+	for _, m := range c.machines() {
+		c.connections = append(c.connections, m.conn)
+	}
+	for _, b := range c.balancers {
+		c.connections = append(c.connections, b.conn)
+	}
+	unseen := func(m *machine) bool { return !m.seen }
+	c.controllers = slices.DeleteFunc(c.controllers, unseen)
+	c.workers = slices.DeleteFunc(c.workers, unseen)
+	c.balancers = slices.DeleteFunc(c.balancers, func(b *balancer) bool { return !b.seen })
+	if len(c.controllers) > 0 {
+		c.seed = chooseSeed(c.controllers)
+	}
 }
 
 // look fills in all that is known of the machine.
@@ -65,10 +83,12 @@ func (m *machine) look(ctx context.Context, connector *host.Connector) error {
 	if m.host.IsController() {
 		err = m.lookAtController(ctx)
 		m.fresh = m.ca == "" && !m.running()
+		m.seen = err == nil
 		return err
 	}
 	m.apiServer, err = m.node.KubeletServer(ctx)
 	m.fresh = m.apiServer == ""
+	m.seen = err == nil
 	return err
 }
 
@@ -127,7 +147,7 @@ func (b *balancer) look(ctx context.Context, connector *host.Connector, lb *conf
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	b.cfg = data
+	b.cfg, b.seen = data, true
 	return nil
 }
 

@@ -3,7 +3,9 @@
 package lab
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -120,6 +122,31 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+// addPod makes a pod's network on a host as a container runtime does and returns the pod's address.
+func addPod(t *testing.T, h *Host) string {
+	t.Helper()
+	data, err := h.ReadFile(t.Context(), "/etc/cni/net.d/99-lab.conflist")
+	do(t, err)
+	var list struct {
+		CNIVersion string           `json:"cniVersion"`
+		Name       string           `json:"name"`
+		Plugins    []map[string]any `json:"plugins"`
+	}
+	do(t, json.Unmarshal(data, &list))
+	plugin := list.Plugins[0]
+	plugin["cniVersion"], plugin["name"] = list.CNIVersion, list.Name
+	config, err := json.Marshal(plugin)
+	do(t, err)
+	out, err := h.Exec(t.Context(), "ip netns add pod && ip -n pod link set lo up && CNI_COMMAND=ADD CNI_CONTAINERID=pod "+
+		"CNI_NETNS=/run/netns/pod CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin /opt/cni/bin/"+plugin["type"].(string), bytes.NewReader(config))
+	do(t, err)
+	var result struct {
+		IPs []struct{ Address netip.Prefix }
+	}
+	do(t, json.Unmarshal([]byte(out), &result))
+	return result.IPs[0].Address.Addr().String()
+}
+
 // connects says whether host a reaches sshd of host b.
 func connects(t *testing.T, a, b *Host) bool {
 	t.Helper()
@@ -210,6 +237,14 @@ func TestLab(t *testing.T) {
 			t.Errorf("pods of the second host: %s", got)
 		}
 		output(t, one, "mountpoint /var/lib/k0s")
+	})
+
+	t.Run("pods on two hosts reach each other", func(t *testing.T) {
+		for _, address := range []string{addPod(t, one), addPod(t, two), two.Address().String()} {
+			if out, err := one.Exec(t.Context(), "ip netns exec pod ping -c 1 -W 5 "+address, nil); err != nil {
+				t.Errorf("%s: %s, %v", address, out, err)
+			}
+		}
 	})
 
 	t.Run("a cut host vanishes until it is healed, over a reboot too", func(t *testing.T) {

@@ -211,7 +211,11 @@ func (p *program) exec() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return hosts[0].Stream(cmd.Context(), strings.Join(args[1:], " "), stdinUnlessTerminal(p.in), p.out)
+			command := args[1:]
+			if command[0] == "--" {
+				command = command[1:]
+			}
+			return hosts[0].Stream(cmd.Context(), strings.Join(command, " "), stdinUnlessTerminal(p.in), p.out)
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
@@ -229,12 +233,10 @@ func stdinUnlessTerminal(in io.Reader) io.Reader {
 }
 
 func (p *program) clock() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "clock HOST DURATION",
 		Short: "Make a host's date command tell a wrong time (60s, -1h; 0s ends it); a stand-in for a wrong clock",
 		Args:  cobra.ExactArgs(2),
-		// A negative duration is no flag.
-		DisableFlagParsing: false,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			by, err := time.ParseDuration(args[1])
 			if err != nil {
@@ -247,6 +249,9 @@ func (p *program) clock() *cobra.Command {
 			return hosts[0].ShiftClock(cmd.Context(), by)
 		},
 	}
+	// A negative duration is no flag.
+	cmd.Flags().SetInterspersed(false)
+	return cmd
 }
 
 func (p *program) image() *cobra.Command {

@@ -69,7 +69,8 @@ func (a *adopter) checkDefaultServer(s *section, l line) {
 func (a *adopter) takeServer(s *section, l line) {
 	address, ok := parseServerAddress(l.word(2))
 	if !ok {
-		a.refuse(l, "write its IP address and port", "the address %s of server %s is not an IP address", l.word(2), l.word(1))
+		a.refuse(l, "write its IP address and port", "the address %s of server %s is not an IP address", l.word(2),
+			l.word(1))
 		return
 	}
 	for _, port := range a.taken[s] {

@@ -230,47 +230,107 @@ func TestWhatCannotBeTakenOverExactlyIsRefused(t *testing.T) {
 	tests := []struct{ name, cfg, want string }{
 		{"another port", change("bind :8132\n", "bind :8132\n    bind :443\n"),
 			"line 36: frontend konnectivity listens on :443 too: move that address into a section of its own"},
-		{"a range of ports", change("bind :6443\n", "bind :6440-6449\n"), "line 31: frontend kubeAPI listens on :6440-6449 too"},
+		{
+			"a range of ports", change("bind :6443\n", "bind :6440-6449\n"),
+			"line 31: frontend kubeAPI listens on :6440-6449 too",
+		},
 		{"a socket", change("bind :6443\n", "bind :6443\n    bind /run/k.sock\n"),
 			"line 32: frontend kubeAPI listens on /run/k.sock too"},
 		{"a shared backend", guide + "frontend more\n    bind :7443\n    mode tcp\n    default_backend kubeAPI_backend\n",
 			`line 72: frontend more uses backend kubeAPI_backend as well: "default_backend kubeAPI_backend"`},
-		{"a backend in use by a condition", guide + "frontend more\n    bind :7443\n    use_backend kubeAPI_backend if TRUE\n",
-			"line 71: frontend more uses backend kubeAPI_backend as well"},
+		{"a backend in use by a condition", guide + "frontend more\n    use_backend kubeAPI_backend if TRUE\n",
+			"line 70: frontend more uses backend kubeAPI_backend as well"},
 		{"a backend in an expression", guide + "frontend more\n    acl dead nbsrv(kubeAPI_backend) lt 1\n",
 			"line 70: frontend more uses backend kubeAPI_backend as well"},
 		{"a tracked server", guide + "backend more\n    server a 10.0.0.1:1 track kubeAPI_backend/k0s-at-vie-1\n",
 			"line 70: backend more uses backend kubeAPI_backend as well"},
-		{"a condition", change("    default_backend kubeAPI_backend", "    use_backend other if { src 10.0.0.0/8 }\n    default_backend kubeAPI_backend"),
-			`line 33: frontend kubeAPI sends connections by a condition: "use_backend other`},
-		{"an access list", change("bind :6443\n", "bind :6443\n    tcp-request connection reject if !{ src 10.0.0.0/8 }\n"),
+		{"a condition", change("bind :6443\n", "bind :6443\n    use_backend other if { src 10.0.0.0/8 }\n"),
+			`line 32: frontend kubeAPI sends connections by a condition: "use_backend other`},
+		{"an access list", change("bind :6443\n", "bind :6443\n    tcp-request connection reject if !{ src ::1 }\n"),
 			"line 32: frontend kubeAPI has a directive that the block does not have: \"tcp-request connection reject"},
-		{"TLS termination", change("bind :6443\n", "bind :6443 ssl crt /etc/x.pem\n"), "line 31: frontend kubeAPI terminates TLS"},
-		{"PROXY protocol accepted", change("bind :6443\n", "bind :6443 accept-proxy\n"), "line 31: frontend kubeAPI has the bind option accept-proxy"},
+		{
+			"TLS termination", change("bind :6443\n", "bind :6443 ssl crt /etc/x.pem\n"),
+			"line 31: frontend kubeAPI terminates TLS",
+		},
+		{
+			"PROXY protocol accepted", change("bind :6443\n", "bind :6443 accept-proxy\n"),
+			"line 31: frontend kubeAPI has the bind option accept-proxy",
+		},
 		{"PROXY protocol sent", change("10.10.1.2:6443 check", "10.10.1.2:6443 send-proxy check"),
 			"line 48: backend kubeAPI_backend sends the PROXY protocol (send-proxy)"},
 		{"PROXY protocol in defaults", change("    maxconn                 3000\n", "    default-server send-proxy-v2\n"),
 			"line 27: backend kubeAPI_backend sends the PROXY protocol (send-proxy-v2)"},
-		{"TLS to the servers", change("10.10.1.2:6443 check", "10.10.1.2:6443 ssl check"), "line 48: backend kubeAPI_backend encrypts"},
-		{"unknown server option", change("10.10.1.2:6443 check", "10.10.1.2:6443 warp check"), "line 48: backend kubeAPI_backend has the server option warp"},
-		{"unknown directive", change("bind :6443\n", "bind :6443\n    warp on\n"), `line 32: frontend kubeAPI has a directive that the block does not have: "warp on"`},
-		{"a host name", change("10.10.1.2:6443", "cp2.example:6443"), "line 48: the address cp2.example:6443 of server k0s-at-vie-1 is not an IP address: write its IP address and port"},
-		{"another port on the servers", change("10.10.1.2:6443", "10.10.1.2:16443"), "line 48: server k0s-at-vie-1 gets connections for port 6443 on port 16443"},
+		{
+			"TLS to the servers", change("10.10.1.2:6443 check", "10.10.1.2:6443 ssl check"),
+			"line 48: backend kubeAPI_backend encrypts",
+		},
+		{
+			"unknown server option", change("10.10.1.2:6443 check", "10.10.1.2:6443 warp check"),
+			"line 48: backend kubeAPI_backend has the server option warp",
+		},
+		{
+			"unknown directive", change("bind :6443\n", "bind :6443\n    warp on\n"),
+			`line 32: frontend kubeAPI has a directive that the block does not have: "warp on"`,
+		},
+		{
+			"a host name", change("10.10.1.2:6443", "cp2.example:6443"),
+			"line 48: the address cp2.example:6443 of server k0s-at-vie-1 is not an IP address: write its",
+		},
+		{
+			"another port on the servers", change("10.10.1.2:6443", "10.10.1.2:16443"),
+			"line 48: server k0s-at-vie-1 gets connections for port 6443 on port 16443",
+		},
 		{"two sections for one port", guide + "listen again\n    bind 10.0.0.1:6443\n    server a 10.0.0.1:6443\n",
 			"line 69: listen again listens on port 6443 as frontend kubeAPI (line 30) does: leave one of them"},
-		{"no backend", change("    default_backend kubeAPI_backend\n", ""), "line 30: frontend kubeAPI has no default_backend of its own"},
-		{"a missing backend", change("default_backend kubeAPI_backend\n", "default_backend other\n"), "line 33: frontend kubeAPI uses the backend other, which does not exist"},
-		{"http mode", change("    bind :6443\n    mode tcp\n", "    bind :6443\n"), "line 30: frontend kubeAPI is in mode http: set mode tcp"},
-		{"a condition around", change("frontend kubeAPI\n", ".if defined(X)\nfrontend kubeAPI\n") + ".endif\n", "line 31: frontend kubeAPI lies in an .if"},
-		{"a condition inside", change("    bind :8132\n", "    .if defined(X)\n    bind :8132\n    .endif\n"), "line 34: frontend konnectivity lies in an .if, or has one in it"},
-		{"an environment variable", change("10.10.1.2:6443", `"${CP2}:6443"`), "line 48: backend kubeAPI_backend uses an environment variable"},
-		{"a variable in bind", change("bind :6443", `bind "${ADDRESS}:6443"`), "line 31: frontend kubeAPI uses an environment variable"},
-		{"several addresses", change("bind :6443\n", "bind 10.0.0.1:6443\n    bind 10.0.0.2:6443\n"), "line 30: frontend kubeAPI listens on several addresses"},
-		{"different addresses", change("bind :9443\n", "bind 10.0.0.1:9443\n"), "line 38: frontend controllerJoinAPI listens on another address"},
-		{"disabled", change("bind :9443\n", "bind :9443\n    disabled\n"), "line 40: frontend controllerJoinAPI is disabled"},
-		{"servers disabled by default", change("    balance leastconn\n", "    default-server disabled\n"), "line 46: backend kubeAPI_backend takes its servers out of service"},
+		{
+			"no backend", change("    default_backend kubeAPI_backend\n", ""),
+			"line 30: frontend kubeAPI has no default_backend of its own",
+		},
+		{
+			"a missing backend", change("default_backend kubeAPI_backend\n", "default_backend other\n"),
+			"line 33: frontend kubeAPI uses the backend other, which does not exist",
+		},
+		{
+			"http mode", change("    bind :6443\n    mode tcp\n", "    bind :6443\n"),
+			"line 30: frontend kubeAPI is in mode http: set mode tcp",
+		},
+		{
+			"a condition around", change("frontend kubeAPI\n", ".if defined(X)\nfrontend kubeAPI\n") + ".endif\n",
+			"line 31: frontend kubeAPI lies in an .if",
+		},
+		{
+			"a condition inside", change("    bind :8132\n", "    .if defined(X)\n    bind :8132\n    .endif\n"),
+			"line 34: frontend konnectivity lies in an .if, or has one in it",
+		},
+		{
+			"an environment variable", change("10.10.1.2:6443", `"${CP2}:6443"`),
+			"line 48: backend kubeAPI_backend uses an environment variable",
+		},
+		{
+			"a variable in bind", change("bind :6443", `bind "${ADDRESS}:6443"`),
+			"line 31: frontend kubeAPI uses an environment variable",
+		},
+		{
+			"several addresses", change("bind :6443\n", "bind 10.0.0.1:6443\n    bind 10.0.0.2:6443\n"),
+			"line 30: frontend kubeAPI listens on several addresses",
+		},
+		{
+			"different addresses", change("bind :9443\n", "bind 10.0.0.1:9443\n"),
+			"line 38: frontend controllerJoinAPI listens on another address",
+		},
+		{
+			"disabled", change("bind :9443\n", "bind :9443\n    disabled\n"),
+			"line 40: frontend controllerJoinAPI is disabled",
+		},
+		{
+			"servers disabled by default", change("    balance leastconn\n", "    default-server disabled\n"),
+			"line 46: backend kubeAPI_backend takes its servers out of service",
+		},
 		{"peers on our port", guide + "peers p\n    bind :6443\n", "line 69: peers p listens on port 6443"},
-		{"a block already", guide + string(testBlock()), "line 30: frontend kubeAPI listens on a port of the managed block (lines 69 to"},
+		{
+			"a block already", guide + string(testBlock()),
+			"line 30: frontend kubeAPI listens on a port of the managed block (lines 69 to",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -287,8 +347,9 @@ func TestWhatCannotBeTakenOverExactlyIsRefused(t *testing.T) {
 }
 
 func TestAllReasonsAreGivenAtOnce(t *testing.T) {
-	cfg := strings.NewReplacer(":9443\n", ":9443 ssl\n", "10.10.1.2:6443", "cp2:6443", "bind :8132\n", "bind :8132\n    tcp-request inspect-delay 5s\n").
-		Replace(string(fixture(t, "user/guide.cfg")))
+	cfg := strings.NewReplacer(
+		":9443\n", ":9443 ssl\n", "10.10.1.2:6443", "cp2:6443", "bind :8132\n", "bind :8132\n    tcp-request inspect-delay 5s\n",
+	).Replace(string(fixture(t, "user/guide.cfg")))
 	_, err := Adopt([]byte(cfg), defaultPorts())
 	var refused *RefusedError
 	if !errors.As(err, &refused) || len(refused.Refusals) != 3 {

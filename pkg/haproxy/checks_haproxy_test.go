@@ -39,7 +39,8 @@ func startFakeController(t *testing.T, files *certificates, address string, port
 		server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 		go func() {
 			_ = server.Serve(tls.NewListener(listener, &tls.Config{
-				Certificates: []tls.Certificate{files.server}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: files.pool,
+				Certificates: []tls.Certificate{files.server},
+				ClientAuth:   tls.VerifyClientCertIfGiven, ClientCAs: files.pool,
 			}))
 		}()
 		t.Cleanup(func() { _ = server.Close() })
@@ -55,7 +56,9 @@ func startFakeController(t *testing.T, files *certificates, address string, port
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	serve(ports.Konnectivity, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnsupportedMediaType) })
+	serve(ports.Konnectivity, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnsupportedMediaType)
+	})
 	serve(ports.ControllerJoin, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1beta1/ca" {
 			w.WriteHeader(http.StatusNotFound)
@@ -181,7 +184,8 @@ func TestHealthChecksTellReadyServersFromOthers(t *testing.T) {
 			one := startFakeController(t, files, "127.0.0.2", spec.Ports)
 			two := startFakeController(t, files, "127.0.0.3", spec.Ports)
 			slots := NewSlots([]Server{
-				{Name: "one", Address: addr(one.address), Active: true}, {Name: "two", Address: addr(two.address), Active: true},
+				{Name: "one", Address: addr(one.address), Active: true},
+				{Name: "two", Address: addr(two.address), Active: true},
 			}, 1)
 			runHAProxy(t, append([]byte(defaults), Render(spec, slots)...))
 

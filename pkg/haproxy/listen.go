@@ -115,8 +115,8 @@ func Conflicts(cfg []byte, spec Spec) ([]Conflict, error) {
 		for _, b := range s.bound() {
 			for _, port := range ports {
 				if b.Contains(port) {
-					conflicts = append(conflicts, Conflict{b.Line, fmt.Sprintf("%s listens on port %d, which the managed "+
-						"block needs: give one of the two another port", s, port)})
+					conflicts = append(conflicts, Conflict{b.Line, fmt.Sprintf("%s listens on port %d, which the "+
+						"managed block needs: give one of the two another port", s, port)})
 				}
 			}
 		}

@@ -102,8 +102,10 @@ func TestSpecIsFittedToTheFile(t *testing.T) {
 		{"logs nowhere, for want of a target", "defaults\n    log global\n", ":9000", true},
 		{"logs no more", log + "defaults\n    log global\n    no log\n", ":9000", true},
 		{"the last defaults count", log + "defaults\n    log global\ndefaults\n    mode tcp\n", ":9000", true},
-		{"those before the block count", log + "defaults\n    log global\n" + string(testBlock()) + "defaults\n    mode tcp\n",
-			":9000", false},
+		{
+			"those before the block count",
+			log + "defaults\n    log global\n" + string(testBlock()) + "defaults\n    mode tcp\n", ":9000", false,
+		},
 		{"9000 taken", log + "defaults\n    log global\nlisten stats\n    bind 127.0.0.1:9000\n", "", false},
 		{"9000 ours", log + "defaults\n    log global\n" + string(testBlock()), ":9000", false},
 	}

@@ -21,17 +21,20 @@ func TestEditedBlockIsReadAndReported(t *testing.T) {
 			[]string{`"server k0s-de-fra-1 10.10.2.2:9443 disabled" instead of "server k0s-de-fra-1 10.10.2.2:9443"`},
 		},
 		{
-			"a server too many", "    server slot4 127.0.0.1:1 disabled\n    server slot5 127.0.0.1:1 disabled\n\nbackend konn",
-			"    server slot4 127.0.0.1:1 disabled\n    server slot5 127.0.0.1:1 disabled\n    server mine web.example:1\n\nbackend konn",
+			"a server too many", "slot5 127.0.0.1:1 disabled\n\nbackend konn",
+			"slot5 127.0.0.1:1 disabled\n    server mine web.example:1\n\nbackend konn",
 			5, []string{`unexpected "server mine web.example:1"`},
 		},
 		{
 			"a check slowed down", "expect status 401", "expect status 200", 5,
 			[]string{`"http-check expect status 200" instead of "http-check expect status 401"`},
 		},
-		{"a line missing", "    retries 3\n    timeout connect 1s\n", "    retries 3\n", 5, []string{`missing "timeout connect 1s"`}},
 		{
-			"a name instead of an address", "server k0s-ch-sion-1 10.10.0.2:6443", "server k0s-ch-sion-1 cp1.example:6443", 5,
+			"a line missing", "    retries 3\n    timeout connect 1s\n", "    retries 3\n", 5,
+			[]string{`missing "timeout connect 1s"`},
+		},
+		{
+			"a name instead of an address", "k0s-ch-sion-1 10.10.0.2:6443", "k0s-ch-sion-1 cp1.example:6443", 5,
 			[]string{
 				`"server k0s-ch-sion-1 cp1.example:6443 crt /etc/haproxy/kubectl-ha/client.pem" instead of ` +
 					`"server k0s-ch-sion-1 127.0.0.1:1 crt /etc/haproxy/kubectl-ha/client.pem disabled"`,

@@ -181,9 +181,10 @@ func TestHAProxyTakesTheBlockUnderAnyDefaults(t *testing.T) {
 	for _, defaults := range []string{
 		"mode http\noption httplog\noption httpchk GET /health\nerrorfile 503 /dev/null",
 		"mode http\nlog-format \"%ci %HM %HU\"",
-		"mode tcp\noption tcplog\noption tcp-check\ntcp-check connect ssl\ntcp-check send PING\ntcp-check expect string PONG",
+		"mode tcp\noption tcplog\noption tcp-check\ntcp-check connect ssl\ntcp-check send PING\ntcp-check expect string X",
 		"mode http\noption httpchk\nhttp-check send meth GET uri /x\nhttp-check expect status 204",
-		"mode http\noption http-server-close\nretry-on all-retryable-errors\nhttp-reuse always\nbalance uri\nhash-type consistent",
+		"mode http\noption http-server-close\nretry-on all-retryable-errors\nhttp-reuse always",
+		"mode http\nbalance uri\nhash-type consistent",
 		"mode http\noption ssl-hello-chk\noption abortonclose\noption splice-auto",
 		"default-server inter 10s downinter 5s fall 2 slowstart 60s maxconn 250 maxqueue 256 weight 100",
 		"default-server ssl verify none send-proxy-v2 check-send-proxy",

@@ -33,17 +33,21 @@ type site struct {
 	dir string
 }
 
-// newSite makes a lab with the hosts (see lab.ParseHost) and removes it when the test ends. A test that failed shows
-// what its hosts logged.
+// newSite makes a lab with the hosts (see lab.ParseHost; "guide" is all four of the guide) and removes it when the test
+// ends. A test that failed shows what its hosts logged.
 func newSite(t *testing.T, hosts ...string) *site {
 	t.Helper()
-	specs := make([]lab.HostSpec, len(hosts))
-	for i, h := range hosts {
+	var specs []lab.HostSpec
+	for _, h := range hosts {
+		if h == "guide" {
+			specs = append(specs, lab.GuideHosts()...)
+			continue
+		}
 		spec, err := lab.ParseHost(h)
 		if err != nil {
 			t.Fatal(err)
 		}
-		specs[i] = spec
+		specs = append(specs, spec)
 	}
 	name := fmt.Sprintf("e2e-%d-%d", os.Getpid(), siteNumber.Add(1))
 	l, err := lab.Up(t.Context(), lab.Config{Name: name, Hosts: specs, Log: testWriter{t}})

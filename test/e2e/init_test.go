@@ -1,0 +1,181 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// guide are the guide's three controllers.
+var guide = []string{"k0s-ch-sion-1", "k0s-at-vie-1", "k0s-de-fra-1"}
+
+func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
+	s := newSite(t, "guide", "worker-1")
+	file := clusterFile{members: append(append(controllerWorker(guide[:2]...), controller(guide[2])...), worker("worker-1")...)}
+	file.members[0].more = []string{
+		`hooks: {apply: {before: ["touch /root/before"], after: ["touch /root/after"]}}`,
+		`files: [{name: motd, data: "ours\n", dst: /etc/motd.d/ours, perm: "0640"}]`,
+	}
+	file.members[2].user = "ops" // root by sudo
+	s.write(file)
+
+	s.mustInit()
+	s.checkControlPlane(3)
+	s.checkNodes(guide[0], guide[1], "worker-1")
+	s.checkServers(loadBalancer, guide...)
+	s.sh(guide[0], "test -e /root/before && test -e /root/after")
+	if got := s.sh(guide[0], "stat -c %a /etc/motd.d/ours && cat /etc/motd.d/ours"); got != "640\nours" {
+		t.Errorf("the file of the host's entry: got %q", got)
+	}
+	if info, err := os.Stat(s.path("kubeconfig")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the kubeconfig must be readable by its owner alone: %v, %v", info, err)
+	}
+	if server := s.sh("worker-1", "grep server: /var/lib/k0s/kubelet.conf"); !strings.Contains(server, s.lbAddress()) {
+		t.Errorf("the worker's kubelet asks %s, not the load balancer", server)
+	}
+
+	t.Run("again", func(t *testing.T) {
+		before := s.fingerprint()
+		r := s.mustInit()
+		if !strings.Contains(r.stdout, "Nothing was changed") {
+			t.Errorf("a second run must say that it changed nothing: %s", r.stdout)
+		}
+		if limit := 5 * time.Second; r.took > limit {
+			t.Errorf("a second run took %s, more than %s", r.took, limit)
+		}
+		if after := s.fingerprint(); after != before {
+			t.Errorf("a second run changed something:\n%s\nbecame\n%s", before, after)
+		}
+	})
+}
+
+func TestOneControllerAndFiveControllers(t *testing.T) {
+	s := newSite(t, "guide", "cp4", "cp5")
+	s.write(clusterFile{members: controller(guide[0])})
+	s.mustInit()
+	s.checkControlPlane(1)
+	s.checkServers(loadBalancer, guide[0])
+
+	all := append(append([]string{}, guide...), "cp4", "cp5")
+	s.write(clusterFile{members: controller(all[:4]...)})
+	if r := s.mustInit(); !strings.Contains(r.stderr, "4 controllers") {
+		t.Errorf("an even number of controllers must be warned about")
+	}
+	s.checkControlPlane(4)
+
+	s.write(clusterFile{members: controller(all...)})
+	s.mustInit()
+	s.checkControlPlane(5)
+	s.checkServers(loadBalancer, all...)
+}
+
+func TestTwoLoadBalancers(t *testing.T) {
+	s := newSite(t, "guide", "haproxy-2:haproxy")
+	s.write(clusterFile{
+		members:   controller(guide...),
+		balancers: []string{loadBalancer, "haproxy-2"},
+		more:      []string{"address: " + s.host(loadBalancer).Address().String(), "check: tls"},
+	})
+	s.mustInit()
+	s.checkControlPlane(3)
+	s.checkServers(loadBalancer, guide...)
+	s.checkServers("haproxy-2", guide...)
+}
+
+// lbAddress is the address of the load balancer.
+func (s *site) lbAddress() string { return s.host(loadBalancer).Address().String() }
+
+// checkControlPlane sees n members of etcd joined, through the load balancer, and as many in k0s's own list.
+func (s *site) checkControlPlane(n int) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("%d members have joined", n), func(ctx context.Context) error {
+		members, err := s.api().EtcdMembers(ctx)
+		if err != nil {
+			return err
+		}
+		joined := 0
+		for _, m := range members {
+			if m.Joined {
+				joined++
+			}
+		}
+		if joined != n || len(members) != n {
+			return fmt.Errorf("%d of %d EtcdMembers have joined, want %d", joined, len(members), n)
+		}
+		return nil
+	})
+	list := s.sh(guide[0], "k0s etcd member-list 2>/dev/null")
+	if got := strings.Count(list, ":2380"); got != n {
+		s.t.Errorf("k0s lists %d etcd members, want %d: %s", got, n, list)
+	}
+}
+
+// checkNodes sees these Nodes Ready, and no others.
+func (s *site) checkNodes(names ...string) {
+	s.t.Helper()
+	nodes, err := s.api().Nodes(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var got []string
+	for _, n := range nodes {
+		if n.Ready {
+			got = append(got, n.Name)
+		}
+	}
+	if !sameSet(got, names) {
+		s.t.Errorf("ready Nodes: got %q, want %q", got, names)
+	}
+}
+
+func sameSet(a, b []string) bool {
+	count := map[string]int{}
+	for _, x := range a {
+		count[x]++
+	}
+	for _, x := range b {
+		count[x]--
+	}
+	for _, n := range count {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// checkServers asks HAProxy itself: exactly these servers are up, in each of the three backends.
+func (s *site) checkServers(balancer string, names ...string) {
+	s.t.Helper()
+	stats := s.sh(balancer, "echo 'show stat' | socat - /var/lib/haproxy/kubectl-ha.sock")
+	up := map[string][]string{}
+	for line := range strings.Lines(stats) {
+		fields := strings.Split(line, ",")
+		if len(fields) > 17 && fields[1] != "BACKEND" && strings.HasPrefix(fields[17], "UP") {
+			up[fields[0]] = append(up[fields[0]], fields[1])
+		}
+	}
+	for _, backend := range []string{"kubeAPI_backend", "konnectivity_backend", "controllerJoinAPI_backend"} {
+		if !sameSet(up[backend], names) {
+			s.t.Errorf("%s on %s: servers up are %q, want %q\n%s", backend, balancer, up[backend], names, stats)
+		}
+	}
+}
+
+// fingerprint is all that a run that changes nothing must leave as it is: files, their times, and processes.
+func (s *site) fingerprint() string {
+	s.t.Helper()
+	var b strings.Builder
+	for _, h := range s.Hosts() {
+		out := s.sh(h.Name(), `stat -c '%n %Y %i' /etc/k0s/* /etc/haproxy/haproxy.cfg /etc/haproxy/kubectl-ha/* `+
+			`/var/lib/k0s/kubelet.conf /usr/local/bin/k0s 2>/dev/null | sort; `+
+			`systemctl show -p MainPID -p ActiveEnterTimestamp haproxy k0scontroller k0sworker; pgrep -x haproxy`)
+		fmt.Fprintf(&b, "%s\n%s\n", h.Name(), out)
+	}
+	return b.String()
+}

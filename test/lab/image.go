@@ -21,7 +21,7 @@ import (
 )
 
 //go:embed all:image
-var imageFiles embed.FS
+var imageFiles embed.FS //nolint:gochecknoglobals // go:embed needs a variable
 
 const (
 	imageName     = "kubectl-ha-lab"
@@ -48,6 +48,10 @@ func Image(ctx context.Context, stateDir string, log io.Writer) (map[Flavour]str
 	if haveImages(ctx, tags) {
 		return tags, nil
 	}
+	// Before a long attempt to make an image that nobody could store.
+	if _, err := docker(ctx, nil, "info", "--format", "{{.ID}}"); err != nil {
+		return nil, err
+	}
 	unlock, err := filelock.Lock(filepath.Join(stateDir, "image.lock"))
 	if err != nil {
 		return nil, err
@@ -68,6 +72,16 @@ func Image(ctx context.Context, stateDir string, log io.Writer) (map[Flavour]str
 	}
 	fmt.Fprintf(log, "lab: built the hosts' images in %s\n", time.Since(start).Round(time.Second))
 	return tags, nil
+}
+
+// RemoveImages removes every image that Image ever built here and that no container uses.
+func RemoveImages(ctx context.Context) error {
+	out, err := docker(ctx, nil, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", imageName)
+	if err != nil || out == "" {
+		return err
+	}
+	_, err = docker(ctx, nil, append([]string{"image", "rm"}, lines(out)...)...)
+	return err
 }
 
 func haveImages(ctx context.Context, tags images) bool {

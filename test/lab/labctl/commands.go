@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-ha/kubectl-ha/test/lab"
+	"github.com/kubectl-ha/kubectl-ha/test/lab/k0sbin"
 )
 
 type streams struct {
@@ -42,7 +43,7 @@ func newCommand(s streams) *cobra.Command {
 	root.PersistentFlags().StringVar(&p.name, "name", "demo", "the lab's name")
 	root.PersistentFlags().StringVar(&p.stateDir, "state", "", "folder of the labs' state (default: $LAB_STATE, or kubectl-ha/lab in the user's cache folder)")
 	root.AddCommand(
-		p.up(), p.down(), p.list(), p.status(), p.exec(), p.clock(), p.image(),
+		p.up(), p.down(), p.list(), p.status(), p.exec(), p.clock(), p.image(), p.k0s(), p.address(),
 		p.print("ssh-config", "Print the path of an OpenSSH configuration (ssh -F \"$(labctl ssh-config)\" HOST)", (*lab.Lab).SSHConfig),
 		p.print("key", "Print the path of the private key that opens every host", (*lab.Lab).KeyPath),
 		p.print("known-hosts", "Print the path of the lab's known_hosts", (*lab.Lab).KnownHosts),
@@ -254,12 +255,48 @@ func (p *program) clock() *cobra.Command {
 	return cmd
 }
 
-func (p *program) image() *cobra.Command {
+func (p *program) address() *cobra.Command {
 	return &cobra.Command{
+		Use:   "address HOST",
+		Short: "Print a host's address",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			hosts, err := p.hosts(args)
+			if err == nil {
+				fmt.Fprintln(p.out, hosts[0].Address())
+			}
+			return err
+		},
+	}
+}
+
+func (p *program) k0s() *cobra.Command {
+	return &cobra.Command{
+		Use:   "k0s",
+		Short: "Get the k0s executable to try things with, and print its path",
+		Long: "Get the k0s executable to try things with, and print its path: the one that K0S_BINARY names, or else the\n" +
+			"pinned release, or else, without a network, the lab's stand-in.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, _, err := k0sbin.Resolve(cmd.Context(), p.err)
+			if err == nil {
+				fmt.Fprintln(p.out, path)
+			}
+			return err
+		},
+	}
+}
+
+func (p *program) image() *cobra.Command {
+	var remove bool
+	cmd := &cobra.Command{
 		Use:   "image",
 		Short: "Build the hosts' images, unless Docker has them, and print their tags",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if remove {
+				return lab.RemoveImages(cmd.Context())
+			}
 			tags, err := lab.Image(cmd.Context(), p.stateDir, p.err)
 			if err != nil {
 				return err
@@ -268,6 +305,8 @@ func (p *program) image() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove them instead, those of earlier versions too")
+	return cmd
 }
 
 func (p *program) print(use, short string, path func(*lab.Lab) string) *cobra.Command {

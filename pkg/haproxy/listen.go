@@ -126,17 +126,22 @@ func Conflicts(cfg []byte, spec Spec) ([]Conflict, error) {
 
 // FitTo adapts a spec to the user's part of the configuration that the block shall stand in: the block has no
 // statistics page when the user's file already listens on that port, and no log format when the file logs nowhere
-// (HAProxy warns about one). For a file that is being adopted, use Adoption.Fit.
+// (HAProxy warns about one). Where the spec does not say what to listen on, a block that is there already keeps its
+// address. For a file that is being adopted, use Adoption.Fit.
 func (s Spec) FitTo(cfg []byte) (Spec, error) {
 	block, found, err := FindBlock(cfg)
 	if err != nil {
 		return s, err
 	}
-	if !found {
-		block.Start = len(cfg)
+	offset := len(cfg)
+	if found {
+		offset = block.Start
+		if !s.Bind.IsValid() {
+			s.Bind = parseSpec(cfg[block.Start:block.End]).Bind
+		}
 	}
 	sections, err := userSections(cfg)
-	return s.fit(sections, block.Start), err
+	return s.fit(sections, offset), err
 }
 
 // fit is FitTo for a block that starts at offset.

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,20 @@ func TestSpecIsFittedToTheFile(t *testing.T) {
 				t.Errorf("stats %q, no log %t; want %q, %t", spec.StatsListen, spec.NoLog, test.stats, test.noLog)
 			}
 		})
+	}
+}
+
+func TestBlockKeepsTheAddressItListensOn(t *testing.T) {
+	there, wanted := addr("10.10.4.10"), addr("10.10.4.11")
+	spec := testSpec()
+	spec.Bind = there
+	cfg := Render(spec, NewSlots(guideServers(), 0))
+	for unset, want := range map[netip.Addr]netip.Addr{{}: there, wanted: wanted} {
+		spec.Bind = unset
+		fitted, err := spec.FitTo(cfg)
+		if err != nil || fitted.Bind != want {
+			t.Errorf("%v: got %v, %v; want %v", unset, fitted.Bind, err, want)
+		}
 	}
 }
 

@@ -52,14 +52,9 @@ func ParseBlock(block []byte) (Parsed, error) {
 		return Parsed{}, errors.New("no managed block: the markers are missing")
 	}
 	block = toLF(block[found.Start:found.End])
-	sections := map[string]*section{}
-	for _, s := range parseSections(block) {
-		if key := s.String(); sections[key] == nil {
-			sections[key] = s
-		}
-	}
-	parsed := Parsed{Spec: parseSpec(sections)}
+	parsed := Parsed{Spec: parseSpec(block)}
 	parsed.Spec.Name = found.Name
+	sections := sectionsByName(block)
 	for _, backend := range parsed.Spec.Backends() {
 		parsed.Slots = parseSlots(sections["backend "+backend.Name])
 		if len(parsed.Slots) > 0 {
@@ -75,8 +70,20 @@ func ParseBlock(block []byte) (Parsed, error) {
 	return parsed, nil
 }
 
-// parseSpec reads the spec from the block's sections, by their keyword and name.
-func parseSpec(sections map[string]*section) Spec {
+// sectionsByName returns the sections by "keyword name", the first of each.
+func sectionsByName(cfg []byte) map[string]*section {
+	sections := map[string]*section{}
+	for _, s := range parseSections(cfg) {
+		if key := s.String(); sections[key] == nil {
+			sections[key] = s
+		}
+	}
+	return sections
+}
+
+// parseSpec reads what a block's sections say of its spec.
+func parseSpec(block []byte) Spec {
+	sections := sectionsByName(block)
 	var spec Spec
 	for name, port := range map[string]*int{
 		KubeAPIFrontend: &spec.Ports.KubeAPI, KonnectivityFrontend: &spec.Ports.Konnectivity,

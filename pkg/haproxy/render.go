@@ -31,8 +31,8 @@ const longTimeout = "86400s"
 func Render(spec Spec, slots []Slot) []byte {
 	w := &blockWriter{}
 	w.line("%s %s", beginMarker, spec.Name)
-	w.line("# Written by kubectl-ha from the LoadBalancer document of the cluster file. Do not edit: change that")
-	w.line("# document and run kubectl ha-init again. Whatever is changed between BEGIN and END is overwritten.")
+	w.line("# Written by kubectl-ha. Do not edit: whatever is changed between BEGIN and END is overwritten. Change the")
+	w.line("# LoadBalancer of the cluster file instead and run kubectl ha-init again.")
 	w.section("global", "")
 	w.set("stats socket %s mode 600 level admin expose-fd listeners", spec.SocketPath)
 

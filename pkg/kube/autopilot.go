@@ -10,23 +10,42 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// UpgradeInProgress returns the state of k0s's autopilot Plan while one is being carried out, else nothing.
+func plansResource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "autopilot.k0sproject.io", Version: "v1beta2", Resource: "plans"}
+}
+
+// autopilotPlan is the one Plan that k0s carries out; it ignores those of other names (k0s v1.36.3,
+// pkg/autopilot/controller/plans).
+const autopilotPlan = "autopilot"
+
+// UpgradeInProgress returns the state of k0s's autopilot Plan while it is being carried out, else nothing.
 // Controllers must not come or go meanwhile.
 func (c *Cluster) UpgradeInProgress(ctx context.Context) (state string, err error) {
-	plans := schema.GroupVersionResource{Group: "autopilot.k0sproject.io", Version: "v1beta2", Resource: "plans"}
-	list, err := c.Dynamic.Resource(plans).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) {
+	plan, err := c.Dynamic.Resource(plansResource()).Get(ctx, autopilotPlan, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) { // the Plan, or the very kind
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("listing autopilot plans: %w", err)
+		return "", fmt.Errorf("reading the autopilot Plan: %w", err)
 	}
-	for i := range list.Items {
-		state, _, _ := unstructured.NestedString(list.Items[i].Object, "status", "state")
-		switch state {
-		case "", "Schedulable", "SchedulableWait":
-			return state + " (Plan " + list.Items[i].GetName() + ")", nil
-		}
+	// A field of another type reads as absent.
+	state, _, _ = unstructured.NestedString(plan.Object, "status", "state")
+	if planEnded(state) {
+		return "", nil
 	}
-	return "", nil
+	if state == "" {
+		state = "not started yet"
+	}
+	return state, nil
+}
+
+// planEnded tells the states that k0s does nothing about any more (k0s v1.36.3, pkg/autopilot/controller/plans/core).
+// The others are none (the Plan is new), SchedulableWait (hosts are at work) and Schedulable (the next one is chosen);
+// one that this program does not know counts as going on.
+func planEnded(state string) bool {
+	switch state {
+	case "Completed", "Warning", "IncompleteTargets", "Restricted", "ApplyFailed":
+		return true
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // APIService is what pods get when they ask for kubernetes.default.
 type APIService struct {
 	endpoints  []netip.Addr // as k0s writes them, into the Endpoints object
-	slices     []netip.Addr // as kube-proxy and friends read them, of all EndpointSlices
+	mirrored   []netip.Addr // as kube-proxy and friends read them, of all EndpointSlices but the stale one
 	skipMirror bool
 	stale      bool // the API server's own EndpointSlice is still there
 }
@@ -44,9 +45,12 @@ func (c *Cluster) APIService(ctx context.Context) (APIService, error) {
 	}
 	for i := range list.Items {
 		slice := &list.Items[i]
-		s.stale = s.stale || slice.Name == staleSlice
+		if slice.Name == staleSlice {
+			s.stale = true
+			continue
+		}
 		for _, e := range slice.Endpoints {
-			s.slices = appendAddresses(s.slices, e.Addresses)
+			s.mirrored = appendAddresses(s.mirrored, e.Addresses)
 		}
 	}
 	return s, nil
@@ -71,22 +75,24 @@ func appendAddresses(addresses []netip.Addr, texts []string) []netip.Addr {
 	return addresses
 }
 
-// LeadsTo tells whether pods reach the address, and it alone, by way of kubernetes.default.
-func (s APIService) LeadsTo(address netip.Addr) bool {
-	return len(s.slices) > 0 && !slices.ContainsFunc(s.slices, func(a netip.Addr) bool { return a != address })
-}
+// NeedsRepair tells whether what k0s writes into the Endpoints object is kept from the EndpointSlices, or whether the
+// slice from before is still beside theirs. It is about a control plane in which k0s writes these Endpoints: one with
+// spec.api.externalAddress.
+func (s APIService) NeedsRepair() bool { return s.skipMirror || s.stale }
 
-// RepairAPIService makes kubernetes.default lead to the load balancer's address after spec.api.externalAddress was
-// given to a cluster that ran without it. k0s then writes the address into the Endpoints object, where the label that
-// the API server's own reconciler left keeps it from being mirrored, while that reconciler's slice stays behind,
-// empty. The order keeps a slice in place at every moment. It waits until ctx ends.
-func (c *Cluster) RepairAPIService(ctx context.Context, address netip.Addr) error {
-	err := Wait(ctx, c.Poll, func(ctx context.Context) error {
-		s, err := c.APIService(ctx)
-		if err == nil && !slices.Contains(s.endpoints, address) {
-			err = fmt.Errorf("k0s has not yet written %s into Endpoints default/kubernetes", address)
+// RepairAPIService makes kubernetes.default lead to the load balancer after spec.api.externalAddress was given to a
+// cluster that ran without it. k0s then writes the address, or what its name resolves to, into the Endpoints object,
+// where the label that the API server's own reconciler left keeps it from being mirrored, while that reconciler's slice
+// stays behind. The order keeps a slice in place at every moment. It waits until ctx ends. Done again it does no harm.
+func (c *Cluster) RepairAPIService(ctx context.Context, isBalancer func(netip.Addr) bool) error {
+	lead := func(addresses []netip.Addr) bool {
+		return len(addresses) > 0 && !slices.ContainsFunc(addresses, func(a netip.Addr) bool { return !isBalancer(a) })
+	}
+	err := c.awaitAPIService(ctx, func(s APIService) error {
+		if !lead(s.endpoints) {
+			return fmt.Errorf("its Endpoints are %s: k0s has not yet written the load balancer's address", s.endpoints)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("repairing kubernetes.default: %w", err)
@@ -97,12 +103,11 @@ func (c *Cluster) RepairAPIService(ctx context.Context, address netip.Addr) erro
 		return fmt.Errorf("repairing kubernetes.default: removing the label %s from its Endpoints: %w",
 			discoveryv1.LabelSkipMirror, err)
 	}
-	err = Wait(ctx, c.Poll, func(ctx context.Context) error {
-		s, err := c.APIService(ctx)
-		if err == nil && !slices.Contains(s.slices, address) {
-			err = fmt.Errorf("its Endpoints are not mirrored to an EndpointSlice yet")
+	err = c.awaitAPIService(ctx, func(s APIService) error {
+		if !lead(s.mirrored) {
+			return errors.New("its Endpoints are not mirrored to an EndpointSlice yet")
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("repairing kubernetes.default: %w", err)
@@ -114,5 +119,12 @@ func (c *Cluster) RepairAPIService(ctx context.Context, address netip.Addr) erro
 	return nil
 }
 
-// NeedsRepair tells whether what k0s writes into the Endpoints object is kept from the EndpointSlices.
-func (s APIService) NeedsRepair() bool { return s.skipMirror || s.stale && len(s.slices) == 0 }
+func (c *Cluster) awaitAPIService(ctx context.Context, judge func(APIService) error) error {
+	return Wait(ctx, c.Poll, func(ctx context.Context) error {
+		s, err := c.APIService(ctx)
+		if err != nil {
+			return err
+		}
+		return judge(s)
+	})
+}

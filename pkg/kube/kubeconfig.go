@@ -2,7 +2,9 @@ package kube
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -32,12 +34,40 @@ func CredentialsOf(kubeconfig []byte) (Credentials, error) {
 		return Credentials{}, errors.New("reading the kubeconfig: it has no current context")
 	}
 	cluster, user := config.Clusters[current.Cluster], config.AuthInfos[current.AuthInfo]
-	if cluster == nil || user == nil || len(user.ClientCertificateData) == 0 || len(user.ClientKeyData) == 0 {
+	switch {
+	case cluster == nil || len(cluster.CertificateAuthorityData) == 0:
+		return Credentials{}, errors.New("reading the kubeconfig: it has no certificate authority")
+	case user == nil || len(user.ClientCertificateData) == 0 || len(user.ClientKeyData) == 0:
 		return Credentials{}, errors.New("reading the kubeconfig: it has no client certificate")
 	}
 	client := bytes.TrimSpace(user.ClientCertificateData)
 	client = append(append(append([]byte{}, client...), '\n'), user.ClientKeyData...)
 	return Credentials{Server: cluster.Server, CA: cluster.CertificateAuthorityData, Client: client}, nil
+}
+
+// AuthorityOf returns the certificate of the cluster's CA, in PEM, that a kubeconfig carries for its current context;
+// empty when it carries none.
+func AuthorityOf(kubeconfig []byte) ([]byte, error) {
+	config, err := clientcmd.Load(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	current := config.Contexts[config.CurrentContext]
+	if current == nil || config.Clusters[current.Cluster] == nil {
+		return nil, nil
+	}
+	return config.Clusters[current.Cluster].CertificateAuthorityData, nil
+}
+
+// Fingerprint is the SHA-256, in hexadecimal, of the first certificate in a PEM text. Unlike one of the text, it is the
+// same however the text is laid out.
+func Fingerprint(text []byte) (string, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return "", errors.New("reading the certificate: no PEM in it")
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // ValidFor tells how long the first certificate in the PEM text is still valid; a negative duration is how long it has
@@ -73,8 +103,13 @@ func Named(kubeconfig []byte, name string) (*clientcmdapi.Config, error) {
 	}, nil
 }
 
-// SameCluster tells whether the kubeconfig's context leads to the server of the other one, by the same CA.
+// SameCluster tells whether the kubeconfig's context of that name is complete and leads to the server of the other
+// one's, by the same CA.
 func SameCluster(config, other *clientcmdapi.Config, name string) bool {
+	context := config.Contexts[name]
+	if context == nil || context.Cluster != name || config.AuthInfos[context.AuthInfo] == nil {
+		return false
+	}
 	a, b := config.Clusters[name], other.Clusters[name]
 	return a != nil && b != nil && a.Server == b.Server &&
 		bytes.Equal(a.CertificateAuthorityData, b.CertificateAuthorityData)

@@ -15,7 +15,7 @@ import (
 // api is the control plane as seen from the seed: its API server and its etcd member, both through its host.
 type api struct {
 	kube *kube.Cluster
-	etcd *etcd.Client
+	etcd members
 }
 
 // connectAPI opens the way to the seed's API server and etcd, once k0s has made their certificates.

@@ -25,17 +25,17 @@ type cluster struct {
 	version     string            // of k0s for new hosts; empty when what is on them decides
 	uploads     map[string]upload // by k0sBinaryPath
 	report      *report.Reporter
-	api         *api         // the API server on the seed, once it runs
-	connections []*host.Host // all that were opened, nil among them
-	problems    []error      // hosts that could not be looked at
-	converted   bool         // running controllers were given the load balancer's address in this run
+	api         *api     // the API server on the seed, once it runs
+	connections []remote // all that were opened, nil among them
+	problems    []error  // hosts that could not be looked at
+	converted   bool     // running controllers were given the load balancer's address in this run
 }
 
 // machine is a host of the Cluster document.
 type machine struct {
 	host    *config.Host
 	address netip.Addr // at which the other hosts reach it
-	conn    *host.Host
+	conn    remote
 	facts   *host.Facts
 	node    *k0s.Node
 	seen    bool // it could be looked at
@@ -54,7 +54,7 @@ type machine struct {
 // balancer is a host of the LoadBalancer document.
 type balancer struct {
 	host      *config.LBHost
-	conn      *host.Host
+	conn      remote
 	facts     *host.Facts
 	seen      bool              // it could be looked at
 	cfg       []byte            // the configuration file as it was found; nil when there is none

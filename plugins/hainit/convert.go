@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
@@ -92,14 +93,16 @@ func (c *cluster) skipRepair(ctx context.Context) (string, error) {
 }
 
 func (c *cluster) repair(ctx context.Context) error {
-	address, err := netip.ParseAddr(c.file.LoadBalancer.Address)
-	if err != nil {
-		// k0s resolves a name itself and writes what it finds; there is nothing to compare it with.
-		return fmt.Errorf("leading kubernetes.default to %s: it is a name, not an IP address: remove the label "+
-			"endpointslice.kubernetes.io/skip-mirror from Endpoints default/kubernetes and then the EndpointSlice "+
-			"default/kubernetes", c.file.LoadBalancer.Address)
-	}
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	return c.api.kube.RepairAPIService(ctx, address)
+	return c.api.kube.RepairAPIService(ctx, c.isBalancer)
+}
+
+// isBalancer tells the load balancer's address from those that an API server writes for itself. k0s resolves a name and
+// writes what it finds: then that is whatever is no controller's.
+func (c *cluster) isBalancer(address netip.Addr) bool {
+	if balancer, err := netip.ParseAddr(c.file.LoadBalancer.Address); err == nil {
+		return address == balancer.Unmap()
+	}
+	return !slices.ContainsFunc(c.controllers, func(m *machine) bool { return slices.Contains(m.facts.Addresses, address) })
 }

@@ -107,7 +107,7 @@ func (o *Options) Run(ctx context.Context) error {
 			return yes, err
 		}
 	}
-	c, err := survey(ctx, o, connector, reporter)
+	c, err := survey(ctx, o, connectBy(connector), reporter)
 	defer c.close()
 	if err != nil {
 		return err

@@ -224,7 +224,7 @@ const routeTimeout = 3 * time.Second
 // since it shows that no firewall is between them.
 func (c *cluster) checkRoutes(ctx context.Context) []error {
 	type route struct {
-		from *host.Host
+		from remote
 		to   string
 	}
 	var routes []route

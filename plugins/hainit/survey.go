@@ -19,7 +19,7 @@ import (
 
 // survey connects to every host and looks at it. It changes nothing. Hosts that cannot be looked at are in the
 // error, all of them.
-func survey(ctx context.Context, o *Options, connector *host.Connector, reporter *report.Reporter) (*cluster, error) {
+func survey(ctx context.Context, o *Options, connect connectFunc, reporter *report.Reporter) (*cluster, error) {
 	c := &cluster{options: o, file: o.file, report: reporter}
 	for _, h := range o.file.Cluster.Controllers() {
 		c.controllers = append(c.controllers, &machine{host: h})
@@ -35,12 +35,12 @@ func survey(ctx context.Context, o *Options, connector *host.Connector, reporter
 	var machinesErr, balancersErr error
 	looking.Go(func() {
 		machinesErr = c.each(ctx, c.machines(), func(ctx context.Context, m *machine) error {
-			return m.look(ctx, connector)
+			return m.look(ctx, connect)
 		})
 	})
 	looking.Go(func() {
 		balancersErr = c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
-			return b.look(ctx, connector, o.file.LoadBalancer)
+			return b.look(ctx, connect, o.file.LoadBalancer)
 		})
 	})
 	looking.Wait()
@@ -67,8 +67,8 @@ func (c *cluster) keepSeen() {
 }
 
 // look fills in all that is known of the machine.
-func (m *machine) look(ctx context.Context, connector *host.Connector) error {
-	conn, err := connector.Connect(ctx, m.host.Conn)
+func (m *machine) look(ctx context.Context, connect connectFunc) error {
+	conn, err := connect(ctx, m.host.Conn)
 	if err != nil {
 		return err
 	}
@@ -134,8 +134,8 @@ func (m *machine) lookAtController(ctx context.Context) error {
 	return nil
 }
 
-func (b *balancer) look(ctx context.Context, connector *host.Connector, lb *config.LoadBalancer) error {
-	conn, err := connector.Connect(ctx, b.host.Conn)
+func (b *balancer) look(ctx context.Context, connect connectFunc, lb *config.LoadBalancer) error {
+	conn, err := connect(ctx, b.host.Conn)
 	if err != nil {
 		return err
 	}

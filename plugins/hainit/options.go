@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type Options struct {
 	Timeout         time.Duration
 
 	file *config.File // after Complete
+	web  *http.Client // for versions, releases and their checksums
 }
 
 func newOptions(streams genericiooptions.IOStreams) *Options {
@@ -43,6 +45,7 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 		WriteKubeconfig: "kubeconfig",
 		Parallel:        10,
 		Timeout:         5 * time.Minute,
+		web:             http.DefaultClient,
 	}
 }
 

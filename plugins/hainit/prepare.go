@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -41,7 +40,13 @@ func (c *cluster) detailPrepare(context.Context) ([]string, error) {
 			lines = append(lines, fmt.Sprintf("%s: hostname %s", m.conn.Name(), m.host.Hostname))
 		}
 		for _, f := range m.host.Files {
-			lines = append(lines, fmt.Sprintf("%s: file %s", m.name(), destination(f, f.Source)))
+			names, err := destinations(f)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range names {
+				lines = append(lines, fmt.Sprintf("%s: file %s", m.name(), name))
+			}
 		}
 	}
 	return lines, nil
@@ -59,7 +64,7 @@ func (c *cluster) prepare(ctx context.Context) error {
 			m.facts.Hostname = m.host.Hostname
 		}
 		for _, f := range m.host.Files {
-			c.report.Host(m.name()).Update("file " + destination(f, f.Source))
+			c.report.Host(m.name()).Update("putting its files")
 			if err := m.putFile(ctx, f); err != nil {
 				return err
 			}
@@ -68,66 +73,71 @@ func (c *cluster) prepare(ctx context.Context) error {
 	})
 }
 
-// putFile puts one entry of the host's files on it: data, a URL, or files of this machine that match a pattern.
+// putFile puts one entry of the host's files on it: data, a URL, or files of this machine.
 func (m *machine) putFile(ctx context.Context, f config.UploadFile) error {
-	if f.Data != "" {
-		return m.write(ctx, f, "", []byte(f.Data), 0o644)
-	}
-	if strings.Contains(f.Source, "://") {
-		to := destination(f, f.Source)
-		command := "mkdir -p " + quote(path.Dir(to)) + " && " + downloadCommand(f.Source, to, "")
-		if _, err := m.conn.Output(ctx, command, nil); err != nil {
+	switch {
+	case f.Data != "":
+		to := destination(f, f.Name)
+		if err := m.makeDir(ctx, f, to); err != nil {
+			return err
+		}
+		if err := m.conn.WriteFile(ctx, to, []byte(f.Data), 0o644); err != nil {
+			return fmt.Errorf("putting file %s: %w", to, err)
+		}
+		return m.own(ctx, f, to, 0o644)
+	case f.IsURL():
+		to := downloaded(f)
+		if err := m.makeDir(ctx, f, to); err != nil {
+			return err
+		}
+		if _, err := m.conn.Output(ctx, downloadCommand(release{url: f.Source}, to, "0644"), nil); err != nil {
 			return fmt.Errorf("downloading file %s: %w", f.Source, err)
 		}
 		return m.own(ctx, f, to, 0o644)
 	}
-	sources, err := filepath.Glob(f.Source)
-	if err != nil || len(sources) == 0 {
-		return fmt.Errorf("putting file %q on %s: nothing matches %s", f.Name, m.conn.Name(), f.Source)
+	list, err := placements(f)
+	if err != nil {
+		return err
 	}
-	for _, source := range sources {
-		if err := m.putTree(ctx, f, source); err != nil {
+	for _, p := range list {
+		if err := m.putLocal(ctx, f, p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// putTree puts a file, or all files of a directory, on the host.
-func (m *machine) putTree(ctx context.Context, f config.UploadFile, source string) error {
-	return filepath.WalkDir(source, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(filepath.Dir(source), name)
-		if err != nil {
-			return err
-		}
-		return m.write(ctx, f, filepath.ToSlash(relative), data, info.Mode().Perm())
-	})
+// putLocal copies a file of this machine, however large.
+func (m *machine) putLocal(ctx context.Context, f config.UploadFile, p placement) error {
+	local, err := measure(p.from)
+	if err != nil {
+		return fmt.Errorf("putting file %s: %w", p.to, err)
+	}
+	source, err := os.Open(p.from)
+	if err != nil {
+		return fmt.Errorf("putting file %s: %w", p.to, err)
+	}
+	defer source.Close()
+	if err := m.makeDir(ctx, f, p.to); err != nil {
+		return err
+	}
+	if _, err := m.conn.Upload(ctx, source, local.size, local.digest, p.to, p.mode, nil); err != nil {
+		return fmt.Errorf("putting file %s: %w", p.to, err)
+	}
+	return m.own(ctx, f, p.to, p.mode)
 }
 
-func (m *machine) write(ctx context.Context, f config.UploadFile, source string, data []byte, mode fs.FileMode) error {
-	to := destination(f, source)
-	dirMode := f.DirPerm
-	if dirMode == "" {
-		dirMode = "0755"
+// makeDir makes the directory of a file; one that is there keeps its mode.
+func (m *machine) makeDir(ctx context.Context, f config.UploadFile, file string) error {
+	mode := f.DirPerm
+	if mode == "" {
+		mode = "0755"
 	}
-	if _, err := m.conn.Output(ctx, "mkdir -p -m "+quote(dirMode)+" "+quote(path.Dir(to)), nil); err != nil {
-		return fmt.Errorf("putting file %s: %w", to, err)
+	dir := quote(path.Dir(file))
+	if _, err := m.conn.Output(ctx, "[ -d "+dir+" ] || mkdir -p -m "+mode+" "+dir, nil); err != nil {
+		return fmt.Errorf("putting file %s: %w", file, err)
 	}
-	if err := m.conn.WriteFile(ctx, to, data, mode); err != nil {
-		return fmt.Errorf("putting file %s: %w", to, err)
-	}
-	return m.own(ctx, f, to, mode)
+	return nil
 }
 
 // own gives the file the mode and owner that the cluster file names.
@@ -144,17 +154,6 @@ func (m *machine) own(ctx context.Context, f config.UploadFile, to string, mode 
 		return fmt.Errorf("putting file %s: %w", to, err)
 	}
 	return nil
-}
-
-// destination is where a source goes to on the host.
-func destination(f config.UploadFile, source string) string {
-	switch {
-	case f.Dst != "" && f.DstDir == "":
-		return f.Dst
-	case f.Dst != "":
-		return path.Join(f.DstDir, f.Dst)
-	}
-	return path.Join(f.DstDir, path.Base(source))
 }
 
 // quote makes one word of a shell command.

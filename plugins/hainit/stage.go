@@ -4,13 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
@@ -119,19 +115,13 @@ func (c *cluster) detailStage(context.Context) ([]string, error) {
 		case originFile:
 			lines = append(lines, fmt.Sprintf("%s: upload %s", m.name(), m.host.K0sBinaryPath))
 		case originCache:
-			lines = append(lines, fmt.Sprintf("%s: download %s here, then upload it", m.name(), c.url(m)))
+			lines = append(lines, fmt.Sprintf("%s: download %s here, then upload it", m.name(), c.release(m).url))
 		case originDownload:
-			lines = append(lines, fmt.Sprintf("%s: download %s", m.name(), c.url(m)))
+			lines = append(lines, fmt.Sprintf("%s: download %s", m.name(), c.release(m).url))
 		case originHost:
 		}
 	}
 	return lines, nil
-}
-
-func (c *cluster) url(m *machine) string {
-	// The version was parsed when it was chosen.
-	version, _ := k0s.ParseVersion(c.version)
-	return k0s.DownloadURL(m.host.K0sDownloadURL, version, m.facts.Arch)
 }
 
 // stage puts k0s on all hosts that lack it, at once, and makes sure that all have the same version.
@@ -151,8 +141,7 @@ func (c *cluster) stage(ctx context.Context) error {
 			}
 		case originDownload:
 			c.report.Host(m.name()).Update("downloading k0s")
-			_, err = m.conn.Output(ctx, downloadCommand(c.url(m), k0s.DefaultBinary, c.sumsURL(m))+
-				" && chmod 0755 "+k0s.DefaultBinary, nil)
+			_, err = m.conn.Output(ctx, downloadCommand(c.release(m), k0s.DefaultBinary, "0755"), nil)
 		case originHost:
 		}
 		if err != nil {
@@ -195,106 +184,4 @@ func (c *cluster) upload(ctx context.Context, m *machine, u upload) error {
 		line.Done("k0s is there already")
 	}
 	return err
-}
-
-// fetch downloads the host's k0s to the user's cache, verified by the release's own checksums.
-func (c *cluster) fetch(ctx context.Context, m *machine) (upload, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return upload{}, fmt.Errorf("finding a place to download to: %w", err)
-	}
-	path := filepath.Join(cache, "kubectl-ha", "k0s-"+c.version+"-"+m.facts.Arch)
-	want := ""
-	if sums := c.sumsURL(m); sums != "" {
-		text, err := get(ctx, sums)
-		if err != nil {
-			return upload{}, fmt.Errorf("downloading the checksums of k0s: %w", err)
-		}
-		if want = checksumOf(text, filepath.Base(c.url(m))); want == "" {
-			return upload{}, fmt.Errorf("downloading k0s: %s names no checksum for it", sums)
-		}
-	}
-	if u, err := measure(path); err == nil && want != "" && u.digest == want {
-		return u, nil
-	}
-	c.report.Host(m.name()).Update("downloading k0s to this machine")
-	u, err := download(ctx, c.url(m), path)
-	if err == nil && want != "" && u.digest != want {
-		err = errors.Join(fmt.Errorf("downloading %s: its SHA-256 is %s, not %s: try again", c.url(m), u.digest, want),
-			os.Remove(path))
-	}
-	return u, err
-}
-
-// sumsURL is where the checksums of the host's k0s are: a release of k0s's own has them beside it.
-func (c *cluster) sumsURL(m *machine) string {
-	if m.host.K0sDownloadURL != "" {
-		return ""
-	}
-	url := c.url(m)
-	return url[:strings.LastIndex(url, "/")] + "/sha256sums.txt"
-}
-
-// checksumOf finds a file's line in the output of sha256sum.
-func checksumOf(sums, name string) string {
-	for line := range strings.Lines(sums) {
-		fields := strings.Fields(line)
-		if len(fields) == 2 && strings.TrimPrefix(fields[1], "*") == name {
-			return fields[0]
-		}
-	}
-	return ""
-}
-
-func download(ctx context.Context, url, path string) (u upload, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("downloading %s: %w", url, err)
-		}
-	}()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return u, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return u, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return u, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return u, errors.New(response.Status)
-	}
-	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
-	if err != nil {
-		return u, err
-	}
-	defer os.Remove(part.Name())
-	_, err = io.Copy(part, response.Body)
-	if err = errors.Join(err, part.Close()); err != nil {
-		return u, err
-	}
-	if err := os.Rename(part.Name(), path); err != nil {
-		return u, err
-	}
-	return measure(path)
-}
-
-// downloadCommand makes a host download a file in one step, and check it where there is a list of checksums.
-func downloadCommand(url, to, sums string) string {
-	fetch := func(url, to string) string {
-		return "{ if command -v curl >/dev/null; then curl -fsSL -o " + to + " " + quote(url) +
-			"; else wget -qO " + to + " " + quote(url) + "; fi; }"
-	}
-	part := quote(to + ".part")
-	commands := []string{fetch(url, part)}
-	if sums != "" {
-		// The release names the file as the URL does once it is decoded; its line is found by the digest.
-		commands = append(commands, fetch(sums, part+".sums"),
-			`{ grep -q "^$(sha256sum `+part+` | cut -d' ' -f1) " `+part+`.sums || { echo "its checksum is not in `+sums+`" >&2; false; }; }`,
-			"rm -f "+part+".sums")
-	}
-	return strings.Join(append(commands, "mv -f "+part+" "+quote(to)), " && ")
 }

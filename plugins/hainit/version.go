@@ -2,12 +2,9 @@ package hainit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 )
@@ -33,7 +30,7 @@ func (c *cluster) chooseVersion(ctx context.Context) (string, error) {
 	}
 	for _, m := range c.fresh() {
 		if m.host.K0sBinaryPath == "" && m.facts.K0sVersion == "" {
-			return latestVersion(ctx, c.file.Cluster.K0s.VersionChannel)
+			return latestVersion(ctx, c.options.web, c.file.Cluster.K0s.VersionChannel)
 		}
 	}
 	return "", nil
@@ -44,11 +41,11 @@ func sameVersion(a, b string) bool { return strings.TrimPrefix(a, "v") == string
 // channelURL names the newest release of a channel; k0sctl asks the same file.
 const channelURL = "https://docs.k0sproject.io/%s.txt"
 
-func latestVersion(ctx context.Context, channel string) (string, error) {
+func latestVersion(ctx context.Context, web *http.Client, channel string) (string, error) {
 	if channel == "" {
 		channel = "stable"
 	}
-	text, err := get(ctx, fmt.Sprintf(channelURL, channel))
+	text, err := get(ctx, web, fmt.Sprintf(channelURL, channel))
 	if err == nil {
 		var version k0s.Version
 		if version, err = k0s.ParseVersion(strings.TrimSpace(text)); err == nil {
@@ -57,24 +54,4 @@ func latestVersion(ctx context.Context, channel string) (string, error) {
 	}
 	return "", fmt.Errorf("finding out the %s version of k0s: %w: set spec.k0s.version, or k0sBinaryPath on the hosts",
 		channel, err)
-}
-
-// get fetches a short text.
-func get(ctx context.Context, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return "", errors.New(url + ": " + response.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	return string(text), err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ func specOf(lb *config.LoadBalancer) haproxy.Spec {
 		Check:      haproxy.CheckMode(lb.Check),
 		Spares:     lb.SpareServers,
 		ConfigPath: lb.ConfigPath,
+	}
+	if a, err := netip.ParseAddr(lb.Address); err == nil && a.Is6() {
+		spec.Bind = netip.IPv6Unspecified() // both families; without it, HAProxy listens on IPv4 alone
 	}
 	if !lb.Stats.Disabled {
 		spec.StatsListen = lb.Stats.Listen

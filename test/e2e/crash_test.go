@@ -33,7 +33,7 @@ func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 	for _, step := range []string{"Install HAProxy", "Put k0s", "Put HAProxy", "Start the first", "Let HAProxy ask",
 		"Join the other", "Send connections", "Join the workers", "Write the kubeconfig", "Verify"} {
 		if !killedIn(killed, step) {
-			t.Errorf("no run was killed in the step %q: %q", step, killed)
+			t.Errorf("no run was killed in the step %q: %v", step, killed)
 		}
 	}
 	s.checkControlPlane(3)

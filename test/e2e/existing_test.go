@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -46,11 +45,21 @@ func TestASingleControllerBecomesHighlyAvailable(t *testing.T) {
 		t.Errorf("the Deployment must stay: %v, %v", kept, err)
 	}
 	s.eventually("kubernetes.default leads to the load balancer", func(ctx context.Context) error {
-		service, err := after.APIService(ctx)
-		if err == nil && !service.LeadsTo(netip.MustParseAddr(s.lbAddress())) {
-			err = fmt.Errorf("it leads to %+v", service)
+		slices, err := after.Client.DiscoveryV1().EndpointSlices("default").List(ctx,
+			metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
+		if err != nil {
+			return err
 		}
-		return err
+		var addresses []string
+		for _, slice := range slices.Items {
+			for _, endpoint := range slice.Endpoints {
+				addresses = append(addresses, endpoint.Addresses...)
+			}
+		}
+		if !sameSet(addresses, []string{s.lbAddress()}) {
+			return fmt.Errorf("it leads to %q", addresses)
+		}
+		return nil
 	})
 	if server := s.sh("worker-1", "grep server: /var/lib/k0s/kubelet.conf"); !strings.Contains(server, s.lbAddress()) {
 		t.Errorf("the kubelet of worker-1 asks %s, not the load balancer", server)

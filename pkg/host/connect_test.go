@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -390,6 +391,12 @@ func TestLocalhost(t *testing.T) {
 	var failed *CommandError
 	if _, err := h.Output(ctx, "echo no >&2; exit 3", nil); !errors.As(err, &failed) || failed.ExitCode != 3 || failed.Stderr != "no\n" {
 		t.Errorf("error %#v", err)
+	}
+	// A command may end before its input does.
+	neverEnds, writer := io.Pipe()
+	defer writer.Close()
+	if out, err := h.Output(ctx, "echo done", neverEnds); err != nil || out != "done" {
+		t.Errorf("output %q, %v", out, err)
 	}
 	// Ending a command ends its children, and not this process.
 	pid := filepath.Join(t.TempDir(), "pid")

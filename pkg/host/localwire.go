@@ -24,7 +24,9 @@ func newLocalWire() (*localWire, error) {
 // StartProcess gives the command a session and with it a process group of its own, as sshd does, so that ending the
 // command does not end this process.
 func (w *localWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
-	process, err := w.conn.StartProcess(context.WithoutCancel(ctx), "exec setsid sh -c "+shellQuote(command), stdin, stdout, stderr)
+	process, err := startWithPipe(stdin, func(stdin io.Reader) (protocol.Waiter, error) {
+		return w.conn.StartProcess(context.WithoutCancel(ctx), "exec setsid sh -c "+shellQuote(command), stdin, stdout, stderr)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("starting a command: %w", err)
 	}

@@ -89,8 +89,8 @@ func (h *Host) Lock(ctx context.Context, path string) (unlock func() error, err 
 			return nil
 		}), nil
 	}
-	said, _ := io.ReadAll(answer)
 	release.Close()
+	said, _ := io.ReadAll(answer)
 	failed := <-ended
 	stop(nil)
 	if err == nil {

@@ -252,7 +252,9 @@ func (w *opensshWire) command(ctx context.Context, args ...string) *exec.Cmd {
 // StartProcess runs a command in a session of its own.
 func (w *opensshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	process, err := w.conn.StartProcess(running, command, stdin, stdout, stderr)
+	process, err := startWithPipe(stdin, func(stdin io.Reader) (protocol.Waiter, error) {
+		return w.conn.StartProcess(running, command, stdin, stdout, stderr)
+	})
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("starting ssh: %w", err)

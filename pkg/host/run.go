@@ -255,11 +255,23 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// close waits for a write in progress, unless the caller's writer hangs: then the caller waits for nothing.
 func (g *gate) close() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
+	closed := make(chan struct{})
+	go func() {
+		g.mu.Lock()
+		g.closed = true
+		g.mu.Unlock()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(hangingWriter):
+	}
 }
+
+// hangingWriter is how long a caller's writer may take to end a write once the context has ended.
+const hangingWriter = 500 * time.Millisecond
 
 func (g *gate) failed() error {
 	g.mu.Lock()

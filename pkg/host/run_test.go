@@ -168,6 +168,19 @@ func alive(pid int) bool {
 	return !bytes.Contains(stat, []byte(") Z "))
 }
 
+func TestCancelReturnsWhenNobodyReadsTheOutput(t *testing.T) {
+	h, server := connected(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	_, nobodyReads := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- h.Stream(ctx, "echo hello; sleep 1000", nil, nobodyReads) }()
+	eventually(t, "the command runs", func() bool { return server.sessions.Load() == 1 })
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want context.Canceled", err)
+	}
+}
+
 func TestStubbornCommandIsKilled(t *testing.T) {
 	h, _ := connected(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")

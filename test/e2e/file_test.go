@@ -73,7 +73,7 @@ func (s *site) text(f clusterFile) string {
 			line("      k0sBinaryPath: %s", k0sExecutable)
 		}
 		if flags := installFlags(m); len(flags) > 0 {
-			line("      installFlags: [%s]", strings.Join(flags, ", "))
+			line(`      installFlags: ["%s"]`, strings.Join(flags, `", "`))
 		}
 		for _, more := range m.more {
 			line("      %s", more)

@@ -204,7 +204,7 @@ func (s *site) checkCancel(t *testing.T, h *host.Host) {
 	read, write := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- h.Stream(ctx, "trap '' HUP; echo ready; sleep 98765 & wait; sleep 98765", nil, write) }()
-	if _, err := read.Read(make([]byte, 5)); err != nil {
+	if _, err := io.ReadFull(read, make([]byte, len("ready\n"))); err != nil {
 		t.Fatal(err)
 	}
 	cancel()

@@ -65,6 +65,7 @@ func newSite(t *testing.T, hosts ...string) *site {
 			t.Errorf("removing the lab: %v", err)
 		}
 	})
+	s.putHostFiles()
 	return s
 }
 

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,17 +49,12 @@ type Action struct {
 	Slots []Slot
 	// BeforeReload marks an ActWrite whose change takes effect by a reload.
 	BeforeReload bool
-	// Text says more of a step about the file or the service.
+	// Text says more of the step: which slots, what of the file, why a reload.
 	Text string
 }
 
 // String is the action in one line, for people.
 func (a Action) String() string {
-	lines := make([]string, len(a.Lines))
-	for i, l := range a.Lines {
-		lines[i] = l.String()
-	}
-	where := strings.Join(lines, ", ")
 	who := serverLabel(a.Server)
 	switch a.Kind {
 	case ActBackup:
@@ -70,21 +66,34 @@ func (a Action) String() string {
 	case ActStart:
 		return "start HAProxy and enable it at boot"
 	case ActAddress:
-		return fmt.Sprintf("%s: set the address of %s", who, where)
+		return fmt.Sprintf("%s: gets %s", who, a.Text)
 	case ActFree:
-		return fmt.Sprintf("%s: free %s", who, where)
+		return fmt.Sprintf("%s: frees %s", who, a.Text)
 	case ActCheck:
-		return fmt.Sprintf("%s: start health checks, without connections, of %s", who, where)
+		return fmt.Sprintf("%s: start health checks of %s, without connections", who, a.Text)
 	case ActWait:
-		return fmt.Sprintf("%s: wait until the health check has passed of %s", who, where)
+		return fmt.Sprintf("%s: wait until the health checks of %s have passed", who, a.Text)
 	case ActReady:
-		return fmt.Sprintf("%s: give connections to %s", who, where)
+		return fmt.Sprintf("%s: give connections to %s", who, a.Text)
 	case ActDrain:
-		return fmt.Sprintf("%s: give no new connections to %s", who, where)
+		return fmt.Sprintf("%s: give no new connections to %s", who, a.Text)
 	case ActMaint:
-		return fmt.Sprintf("%s: put into maintenance %s", who, where)
+		return fmt.Sprintf("%s: put %s into maintenance", who, a.Text)
 	}
 	return string(a.Kind)
+}
+
+// describeLines says in which of the backends which slots are meant.
+func describeLines(lines []Line, backends []Backend) string {
+	other := func(l Line) bool { return l.Slot != lines[0].Slot }
+	if len(lines) == len(backends) && !slices.ContainsFunc(lines, other) {
+		return "slot " + lines[0].Slot + " in every backend"
+	}
+	texts := make([]string, len(lines))
+	for i, l := range lines {
+		texts[i] = l.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 func serverLabel(s Server) string {

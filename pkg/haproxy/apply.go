@@ -46,10 +46,16 @@ func (b *Balancer) Apply(ctx context.Context, plan *Plan) error {
 				return err
 			}
 			r := b.newRun(cur, todo)
-			err = r.run(ctx)
+			runErr := r.run(ctx)
 			hash = r.hash
-			if err != nil && !errors.Is(err, errRestarted) {
-				return err
+			restarted := errors.Is(runErr, errRestarted)
+			if runErr != nil && !restarted {
+				return runErr
+			}
+			if restarted {
+				if err := b.awaitBack(ctx); err != nil {
+					return err
+				}
 			}
 			if cur, err = b.Current(ctx); err != nil {
 				return err
@@ -60,14 +66,26 @@ func (b *Balancer) Apply(ctx context.Context, plan *Plan) error {
 				return err
 			case rest.Empty():
 				return nil
-			case len(r.unchecked) > 0:
+			case len(r.unchecked) > 0 && !restarted:
 				return errors.Join(r.unchecked...)
 			case attempt == applyAttempts:
-				return fmt.Errorf("HAProxy is not as desired after %d attempts, there remains: %s", attempt,
-					strings.Join(rest.Lines(), "; "))
+				return errors.Join(runErr, fmt.Errorf("HAProxy is not as desired after %d attempts, there remains: %s",
+					attempt, strings.Join(rest.Lines(), "; ")))
 			}
 		}
 	})
+}
+
+// awaitBack gives a HAProxy that is being restarted the time to answer again. When it does not, Current says why.
+func (b *Balancer) awaitBack(ctx context.Context) error {
+	err := b.poll(ctx, time.Now().Add(b.options.ReloadTimeout), func() (bool, error) {
+		_, err := b.runtime(ctx)
+		return err == nil, ctx.Err()
+	})
+	if errors.Is(err, errTimeout) {
+		return nil
+	}
+	return err
 }
 
 // run is one passage through a plan's actions.

@@ -60,6 +60,8 @@ type Balancer struct {
 	spec    Spec
 	options Options
 	socket  *runtimeSocket
+	// config is the path of the file, symbolic links resolved; empty until it was needed.
+	config string
 }
 
 // NewBalancer makes a Balancer for the HAProxy of that machine and service, which shall be as spec says.
@@ -67,7 +69,7 @@ func NewBalancer(machine Machine, service Service, spec Spec, options Options) *
 	spec = spec.WithDefaults()
 	return &Balancer{
 		machine: machine, service: service, spec: spec, options: options.withDefaults(),
-		socket: &runtimeSocket{machine: machine, path: spec.SocketPath},
+		socket: &runtimeSocket{machine: machine, path: spec.SocketPath, timeout: exchangeTimeout},
 	}
 }
 

@@ -36,11 +36,11 @@ type Current struct {
 
 // Current reads the file and asks the running process.
 func (b *Balancer) Current(ctx context.Context) (*Current, error) {
-	cur := &Current{Path: b.spec.ConfigPath}
-	var err error
-	if cur.Path, err = b.resolve(ctx, b.spec.ConfigPath); err != nil {
+	config, err := b.resolve(ctx)
+	if err != nil {
 		return nil, err
 	}
+	cur := &Current{Path: config}
 	if cur.Config, err = b.machine.ReadFile(ctx, cur.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -54,8 +54,13 @@ func (b *Balancer) Current(ctx context.Context) (*Current, error) {
 		return nil, fmt.Errorf("%s: %w", cur.Path, err)
 	}
 	cur.Runtime, err = b.runtime(ctx)
-	cur.Running = err == nil
+	if errors.Is(err, errCutOff) {
+		if err = b.awaitBack(ctx); err == nil {
+			cur.Runtime, err = b.runtime(ctx)
+		}
+	}
 	if err == nil {
+		cur.Running = true
 		return cur, nil
 	}
 	running, serviceErr := b.service.Running(ctx)
@@ -157,14 +162,19 @@ func (b *Balancer) runtime(ctx context.Context) (*Runtime, error) {
 	return parseRuntime(answers)
 }
 
-// resolve follows symbolic links, since replacing a link by a file would surprise whoever made the link.
-func (b *Balancer) resolve(ctx context.Context, name string) (string, error) {
-	resolved, err := b.machine.Output(ctx, "readlink -f -- "+shellQuote(name)+" || echo "+shellQuote(name), nil)
+// resolve finds the file itself, once: replacing a symbolic link by a file would surprise whoever made the link.
+func (b *Balancer) resolve(ctx context.Context) (string, error) {
+	if b.config != "" {
+		return b.config, nil
+	}
+	name := shellQuote(b.spec.ConfigPath)
+	resolved, err := b.machine.Output(ctx, "readlink -f -- "+name+" || echo "+name, nil)
 	if err != nil {
-		return "", fmt.Errorf("resolving %s: %w", name, err)
+		return "", fmt.Errorf("resolving %s: %w", b.spec.ConfigPath, err)
 	}
 	if !path.IsAbs(resolved) {
-		return "", fmt.Errorf("resolving %s: %q is no absolute path", name, resolved)
+		return "", fmt.Errorf("resolving %s: %q is no absolute path", b.spec.ConfigPath, resolved)
 	}
+	b.config = resolved
 	return resolved, nil
 }

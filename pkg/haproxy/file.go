@@ -64,7 +64,7 @@ func BackupPath(config string, at time.Time) string {
 
 // Backup keeps a copy of the configuration beside it, with its owner and mode, and returns where.
 func (b *Balancer) Backup(ctx context.Context) (string, error) {
-	config, err := b.resolve(ctx, b.spec.ConfigPath)
+	config, err := b.resolve(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -138,6 +138,11 @@ func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool
 	if sha256.Sum256(old) != r.hash {
 		return &ChangedError{Path: config}
 	}
+	if beforeReload {
+		if err := r.checkPorts(ctx, content); err != nil {
+			return err
+		}
+	}
 	// One that is there holds the last file that was seen to run.
 	if beforeReload && !r.plan.cur.Unconfirmed {
 		if err := r.machine.WriteFile(ctx, unconfirmedPath(config), old, 0o600); err != nil {
@@ -153,6 +158,11 @@ func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool
 
 // reload makes HAProxy run with the file, and sees that it does; else the file from before is put back.
 func (r *run) reload(ctx context.Context, kind ActionKind) error {
+	if bytes.Equal(r.file, r.plan.cur.Config) { // else it was looked at before it was written
+		if err := r.checkPorts(ctx, r.file); err != nil {
+			return err
+		}
+	}
 	err := r.callService(ctx, kind)
 	if err == nil {
 		err = r.awaitLoaded(ctx)

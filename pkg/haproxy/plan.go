@@ -552,7 +552,8 @@ func describeSlots(slots []Slot) string {
 // add adds a step at run time, unless it has nothing to do.
 func (p *planner) add(kind ActionKind, server Server, lines []Line) {
 	if len(lines) > 0 {
-		p.Actions = append(p.Actions, Action{Kind: kind, Server: server, Lines: lines})
+		p.Actions = append(p.Actions, Action{Kind: kind, Server: server, Lines: lines,
+			Text: describeLines(lines, p.spec.Backends())})
 	}
 }
 

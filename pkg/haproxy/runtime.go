@@ -15,6 +15,9 @@ import (
 // errNoSocket says that nobody listens on the runtime socket: HAProxy does not run, or runs without our block.
 var errNoSocket = errors.New("no HAProxy answers on the runtime socket")
 
+// errCutOff says that HAProxy went away amid an exchange.
+var errCutOff = errors.New("HAProxy broke off the exchange")
+
 // exchangeTimeout bounds one exchange over the socket. HAProxy answers at once; its own limit is `stats timeout`, 10 s.
 const exchangeTimeout = 10 * time.Second
 
@@ -32,6 +35,7 @@ type runtimeSocket struct {
 	// byCommand is set when dialling was refused once: as a rule because the SSH user is not root, while commands
 	// are run as root by sudo.
 	byCommand bool
+	timeout   time.Duration
 }
 
 // exchange runs the commands in order and returns an answer for each, without surrounding newlines. HAProxy runs all
@@ -42,7 +46,7 @@ func (s *runtimeSocket) exchange(ctx context.Context, commands ...string) ([]str
 			return nil, fmt.Errorf("runtime command %q: holds a separator", command)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	// The prompt tells an empty answer from a missing one.
 	request := "prompt\n" + strings.Join(commands, "\n") + "\nquit\n"
@@ -50,12 +54,22 @@ func (s *runtimeSocket) exchange(ctx context.Context, commands ...string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	parts := strings.Split(answer, prompt)
-	if len(parts) != len(commands)+2 {
-		return nil, fmt.Errorf("runtime socket %s: %d answers to %d commands, the last was %q",
-			s.path, len(parts)-2, len(commands), parts[len(parts)-1])
+	answers, err := splitAnswers(answer, len(commands))
+	if err != nil {
+		return nil, fmt.Errorf("runtime socket %s: %w", s.path, err)
 	}
-	answers := parts[1 : len(parts)-1]
+	return answers, nil
+}
+
+// splitAnswers cuts what HAProxy wrote after the command `prompt` into the answers to the commands that followed.
+func splitAnswers(text string, commands int) ([]string, error) {
+	parts := strings.Split(text, prompt)
+	last := len(parts) - 1
+	if last != commands+1 || parts[last] != "" {
+		return nil, fmt.Errorf("%w: %d whole answers to %d commands, at the end %q", errCutOff, max(last-1, 0), commands,
+			firstLine(parts[last]))
+	}
+	answers := parts[1:last]
 	for i := range answers {
 		answers[i] = strings.Trim(answers[i], "\n")
 	}
@@ -95,13 +109,21 @@ func (s *runtimeSocket) sendByDial(ctx context.Context, request string) (answer 
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	if _, err = io.WriteString(conn, request); err != nil {
-		return "", true, fmt.Errorf("writing to runtime socket %s: %w", s.path, errors.Join(ctx.Err(), err))
+		return "", true, s.broken(ctx, err)
 	}
 	var buf bytes.Buffer
 	if _, err = io.Copy(&buf, io.LimitReader(conn, maxAnswer)); err != nil {
-		return "", true, fmt.Errorf("reading from runtime socket %s: %w", s.path, errors.Join(ctx.Err(), err))
+		return "", true, s.broken(ctx, err)
 	}
 	return buf.String(), true, nil
+}
+
+// broken is the error of a connection that failed after it was made.
+func (s *runtimeSocket) broken(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("waiting for an answer on runtime socket %s: %w", s.path, ctx.Err())
+	}
+	return fmt.Errorf("runtime socket %s: %w: %w", s.path, errCutOff, err)
 }
 
 // Answers of the script of sendByCommand, which no answer of HAProxy begins with.

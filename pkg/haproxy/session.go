@@ -35,7 +35,7 @@ type session struct {
 func (s *session) state(ctx context.Context) (*Runtime, error) {
 	runtime, err := s.runtime(ctx)
 	switch {
-	case errors.Is(err, errNoSocket):
+	case errors.Is(err, errNoSocket) || errors.Is(err, errCutOff):
 		return nil, errRestarted
 	case err != nil:
 		return nil, err
@@ -48,7 +48,7 @@ func (s *session) state(ctx context.Context) (*Runtime, error) {
 // commands gives commands that change something. HAProxy answers nothing when it did as told.
 func (s *session) commands(ctx context.Context, accept func(answer string) bool, commands []string) error {
 	answers, err := s.socket.exchange(ctx, append([]string{"show info"}, commands...)...)
-	if errors.Is(err, errNoSocket) {
+	if errors.Is(err, errNoSocket) || errors.Is(err, errCutOff) {
 		return errRestarted
 	}
 	if err != nil {

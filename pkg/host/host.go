@@ -47,6 +47,10 @@ func (h *Host) Name() string { return h.name }
 // becomeRoot finds out whether commands need sudo and whether sudo works without a password.
 func (h *Host) becomeRoot(ctx context.Context) error {
 	uid, err := h.Output(ctx, "id -u", nil)
+	var failed *CommandError
+	if errors.As(err, &failed) {
+		return fmt.Errorf("%w: may the user run commands there?", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,7 +59,6 @@ func (h *Host) becomeRoot(ctx context.Context) error {
 	}
 	h.elevate = "sudo -n "
 	_, err = h.Output(ctx, "id -u", nil)
-	var failed *CommandError
 	if errors.As(err, &failed) {
 		user, address, _ := strings.Cut(h.name, "@")
 		if address == "" {

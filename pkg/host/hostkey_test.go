@@ -459,3 +459,10 @@ func TestAcceptedKeyIsHashedWhenSSHConfigSaysSo(t *testing.T) {
 	}
 	h.Close()
 }
+
+func TestUnknownHostShowsTheKeyThatSSHWouldShow(t *testing.T) {
+	keys := []ssh.Signer{newKey(t, ssh.KeyAlgoRSA), newKey(t, ssh.KeyAlgoECDSA256), newKey(t, ssh.KeyAlgoED25519)}
+	w := newWorld(t, serverOptions{hostKeys: keys})
+	_, err := w.connector.Connect(context.Background(), w.conn())
+	wantError(t, err, "ssh-ed25519 "+ssh.FingerprintSHA256(keys[2].PublicKey()))
+}

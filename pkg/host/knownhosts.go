@@ -264,32 +264,34 @@ func (k knownHosts) isAuthority(address string, key ssh.PublicKey) bool {
 // look changed because it also has an ecdsa key. The others follow, so that a host that lost the known key is seen
 // as changed and not as a failed negotiation.
 func (k knownHosts) algorithms(address string) []string {
-	supported := ssh.SupportedAlgorithms().HostKeys
-	var first []string
-	for _, entry := range k {
-		if entry.marker == "cert-authority" && entry.matches(address) {
-			first = append(first, slices.DeleteFunc(slices.Clone(supported), func(a string) bool {
-				return !strings.Contains(a, "-cert-")
-			})...)
-			break
-		}
+	isAuthority := func(entry knownHost) bool { return entry.marker == "cert-authority" && entry.matches(address) }
+	var order []string
+	if slices.ContainsFunc(k, isAuthority) {
+		order = append(order, certificateAlgorithms...)
 	}
 	for _, entry := range k.keysOf(address) {
 		if entry.key.Type() == ssh.KeyAlgoRSA {
-			first = append(first, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-		} else {
-			first = append(first, entry.key.Type())
+			order = append(order, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
+		} else if slices.Contains(keyAlgorithms, entry.key.Type()) {
+			order = append(order, entry.key.Type())
 		}
 	}
-	var order []string
-	for _, a := range append(first, supported...) {
-		certWithoutAuthority := strings.Contains(a, "-cert-") && !slices.Contains(first, a)
-		if slices.Contains(supported, a) && !slices.Contains(order, a) && !certWithoutAuthority {
-			order = append(order, a)
+	var once []string
+	for _, algorithm := range append(order, keyAlgorithms...) {
+		if !slices.Contains(once, algorithm) {
+			once = append(once, algorithm)
 		}
 	}
-	return order
+	return once
 }
+
+// The host key algorithms in OpenSSH's order, so that an unknown host shows the key that `ssh` would show.
+var (
+	keyAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	certificateAlgorithms = []string{ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01,
+		ssh.CertAlgoECDSA521v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
+)
 
 func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
 

@@ -88,9 +88,11 @@ func TestHostsOverSSH(t *testing.T) {
 		}
 	})
 	t.Run("no login", func(t *testing.T) {
-		for _, conn := range []config.Connection{s.ssh("games", "a"), s.openSSH("games", "a")} {
-			_, err := connector.Connect(ctx, conn)
-			wantWords(t, err, "accepts none of the keys")
+		for user, words := range map[string]string{"stranger": "accepts none of the keys", "games": "may the user run commands"} {
+			for _, conn := range []config.Connection{s.ssh(user, "a"), s.openSSH(user, "a")} {
+				_, err := connector.Connect(ctx, conn)
+				wantWords(t, err, words)
+			}
 		}
 	})
 	t.Run("bastion", func(t *testing.T) {

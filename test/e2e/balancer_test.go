@@ -51,6 +51,7 @@ func TestHealthOfAPIServersDecidesAboutRotation(t *testing.T) {
 	s.mustInit()
 
 	t.Run("an etcd leader election takes no healthy server out", func(t *testing.T) {
+		s := s.in(t)
 		leader := s.leader()
 		downs := s.downs("kubeAPI_backend")
 		if err := s.host(leader).Freeze(t.Context()); err != nil {
@@ -77,6 +78,7 @@ func TestHealthOfAPIServersDecidesAboutRotation(t *testing.T) {
 	})
 
 	t.Run("a hung API server leaves rotation", func(t *testing.T) {
+		s := s.in(t)
 		s.sh(guide[1], "pkill -STOP -x kube-apiserver")
 		s.awaitServers(guide[0], guide[2])
 		for range 20 {
@@ -89,6 +91,7 @@ func TestHealthOfAPIServersDecidesAboutRotation(t *testing.T) {
 	})
 
 	t.Run("with none ready it fails open", func(t *testing.T) {
+		s := s.in(t)
 		for _, name := range guide[:2] {
 			s.sh(name, "pkill -STOP -x etcd") // quorum is lost, so no API server is ready
 		}
@@ -104,6 +107,7 @@ func TestHealthOfAPIServersDecidesAboutRotation(t *testing.T) {
 	})
 
 	t.Run("a restart of HAProxy brings everything back", func(t *testing.T) {
+		s := s.in(t)
 		s.sh(loadBalancer, "systemctl restart haproxy")
 		s.awaitServers(guide...)
 		if r := s.mustInit(); !strings.Contains(r.stdout, "Nothing was changed") {

@@ -69,6 +69,9 @@ func newSite(t *testing.T, hosts ...string) *site {
 	return s
 }
 
+// in is the site within a subtest, which is the one that fails.
+func (s *site) in(t *testing.T) *site { return &site{Lab: s.Lab, t: t, dir: s.dir} }
+
 func (s *site) showLogs(ctx context.Context) {
 	for _, h := range s.Hosts() {
 		out, err := h.Exec(ctx, "journalctl -q --no-pager -n 25 -u 'k0s*' -u haproxy -o cat 2>&1 | cut -c1-240", nil)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -35,7 +36,7 @@ func unpack(t *testing.T, archive []byte) (map[string]string, map[string]int64) 
 	files, modes := map[string]string{}, map[string]int64{}
 	for r := tar.NewReader(bytes.NewReader(archive)); ; {
 		header, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files, modes
 		}
 		if err != nil {

@@ -21,7 +21,7 @@ import (
 )
 
 //go:embed all:image
-var imageFiles embed.FS //nolint:gochecknoglobals // go:embed needs a variable
+var imageFiles embed.FS
 
 const (
 	imageName     = "kubectl-ha-lab"

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -395,5 +394,5 @@ func TestInterruptedUpLeavesNothing(t *testing.T) {
 	if _, err := Up(ctx, config); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
-	nothingLeft(t, &Lab{record: record{Name: config.Name}, dir: filepath.Join(labDir(stateDir, config.Name))})
+	nothingLeft(t, &Lab{record: record{Name: config.Name}, dir: labDir(stateDir, config.Name)})
 }

@@ -30,7 +30,7 @@ const (
 )
 
 //go:embed release
-var pinned string //nolint:gochecknoglobals // go:embed needs a variable
+var pinned string
 
 const (
 	downloads = "https://github.com/k0sproject/k0s/releases/download"

@@ -26,7 +26,9 @@ func newResolver(t *testing.T, status int, body string) (resolver, *int) {
 			t.Errorf("asked for %s", r.RequestURI)
 		}
 		w.WriteHeader(status)
-		io.WriteString(w, body)
+		if _, err := io.WriteString(w, body); err != nil {
+			t.Error(err)
+		}
 	}))
 	t.Cleanup(server.Close)
 	sum := sha256.Sum256([]byte(content))
@@ -125,7 +127,7 @@ func TestPinnedReleaseIsReadable(t *testing.T) {
 }
 
 func TestMistakesInThePinnedReleaseAreAllNamed(t *testing.T) {
-	_, err := parseRelease("# only mistakes\nsha256 amd64 f00\n\nversoin v1\n")
+	_, err := parseRelease("# only mistakes\nsha256 amd64 f00\n\nrelease v1\n")
 	for _, want := range []string{"line 2", "line 4", "no version"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing from: %v", want, err)

@@ -12,7 +12,9 @@ import (
 // diary notes what an Observer is told.
 type diary struct{ lines []string }
 
-func (d *diary) note(format string, args ...any)        { d.lines = append(d.lines, fmt.Sprintf(format, args...)) }
+func (d *diary) note(format string, args ...any) {
+	d.lines = append(d.lines, fmt.Sprintf(format, args...))
+}
 func (d *diary) StepStarted(i, n int, t string)         { d.note("start %d/%d %s", i, n, t) }
 func (d *diary) StepSkipped(i, n int, t, reason string) { d.note("skip %d/%d %s: %s", i, n, t, reason) }
 func (d *diary) StepDone(i, n int, t string, _ time.Duration) {

@@ -3,6 +3,7 @@ package hainit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -28,7 +29,10 @@ type cluster struct {
 	api         *api     // the API server on the seed, once it runs
 	connections []remote // all that were opened, nil among them
 	problems    []error  // hosts that could not be looked at
-	converted   bool     // running controllers were given the load balancer's address in this run
+	known       bool     // it is known who belongs to the control plane
+	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
+	outsiders []haproxy.Server
+	converted bool // running controllers were given the load balancer's address in this run
 }
 
 // machine is a host of the Cluster document.
@@ -38,14 +42,15 @@ type machine struct {
 	conn    remote
 	facts   *host.Facts
 	node    *k0s.Node
-	seen    bool // it could be looked at
-	fresh   bool // it belonged to no cluster when it was looked at
+	seen    bool   // it could be looked at
+	fresh   bool   // it belonged to no cluster when it was looked at
+	ca      string // fingerprint of the cluster's CA; empty before the host belongs to a cluster
 
 	// Of a controller:
-	status *k0s.Status   // nil while k0s does not run
-	config config.Object // its k0s.yaml; nil when there is none
-	ca     string        // fingerprint of the cluster's CA; empty before the host belongs to a cluster
-	voter  bool          // it is a voting member of etcd
+	status   *k0s.Status   // nil while k0s does not run
+	config   config.Object // its k0s.yaml; nil when there is none
+	etcdData bool          // it has an etcd database
+	voter    bool          // it is a voting member of etcd
 
 	// Of a worker:
 	apiServer string // URL that its kubelet uses; empty before it joined
@@ -59,13 +64,13 @@ type balancer struct {
 	seen      bool              // it could be looked at
 	cfg       []byte            // the configuration file as it was found; nil when there is none
 	adoption  *haproxy.Adoption // sections made by hand that the block replaces; nil when there are none
-	certified bool              // its health checks have a valid client certificate
-	renew     bool              // that certificate is missing or ends soon
+	certified bool              // its health checks have a valid client certificate of this cluster
+	renew     bool              // that certificate ends soon
 }
 
-// name is the host's name as Kubernetes and k0s know it.
+// name is the host's name as Kubernetes and k0s know it: the one that it will be given, or that it has.
 func (m *machine) name() string {
-	if m.host.Hostname != "" {
+	if m.rename() {
 		return strings.ToLower(m.host.Hostname)
 	}
 	return strings.ToLower(m.facts.Hostname)
@@ -103,28 +108,33 @@ func (c *cluster) fresh() []*machine {
 	return hosts
 }
 
+// belongs tells whether the controller is in the seed's cluster already.
+func (m *machine) belongs() bool { return m.ca != "" }
+
 // exists tells whether there was a control plane before this run.
 func (c *cluster) exists() bool { return c.seed.ca != "" }
 
-// joiners lists the controllers that are to join the seed.
-func (c *cluster) joiners() []*machine {
-	var joiners []*machine
-	for _, m := range c.controllers {
-		if m != c.seed {
-			joiners = append(joiners, m)
-		}
-	}
-	return joiners
-}
-
-// each works on machines in parallel and shows each one's name with its error.
+// each works on machines in parallel; each error names its machine.
 func (c *cluster) each(ctx context.Context, machines []*machine, f func(context.Context, *machine) error) error {
-	return host.Each(ctx, machines, c.options.Parallel, f)
+	return host.Each(ctx, machines, c.options.Parallel, func(ctx context.Context, m *machine) error {
+		return at(m.host.Conn, f(ctx, m))
+	})
 }
 
-// eachBalancer works on the load balancers in parallel; one that fails does not hold up another.
+// eachBalancer works on the load balancers in parallel; each error names its host, and one that fails does not hold up
+// another.
 func (c *cluster) eachBalancer(ctx context.Context, f func(context.Context, *balancer) error) error {
-	return host.Each(ctx, c.balancers, c.options.Parallel, f)
+	return host.Each(ctx, c.balancers, c.options.Parallel, func(ctx context.Context, b *balancer) error {
+		return at(b.host.Conn, f(ctx, b))
+	})
+}
+
+// at names the host in an error that does not name it yet.
+func at(conn config.Connection, err error) error {
+	if err == nil || strings.Contains(err.Error(), conn.String()) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", conn, err)
 }
 
 func (c *cluster) close() {

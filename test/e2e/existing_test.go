@@ -147,7 +147,7 @@ func TestAClusterMadeByOtherMeansIsAdopted(t *testing.T) {
 			t.Errorf("%q of the user's is gone:\n%s", kept, cfg)
 		}
 	}
-	if strings.Count(cfg, "bind :6443") != 1 || strings.Count(cfg, "backend kubeAPI_backend\n") != 1 {
+	if strings.Count(cfg, "bind :6443") != 1 || strings.Count(cfg, "\nbackend kubeAPI_backend\n") != 1 {
 		t.Errorf("the user's sections must be replaced:\n%s", cfg)
 	}
 	if backup := s.sh(loadBalancer, "cat /etc/haproxy/haproxy.cfg?*backup*"); backup != strings.TrimSuffix(users, "\n") {

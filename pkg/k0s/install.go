@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Install says how k0s is to run on the host.
@@ -61,7 +62,8 @@ func (n *Node) Start(ctx context.Context) error {
 	if _, err := n.Status(ctx); err == nil {
 		return nil
 	}
-	if _, err := n.run(ctx, "start"); err != nil {
+	// The service may run though k0s does not answer yet.
+	if _, err := n.k0s(ctx, nil, "start"); err != nil && !strings.Contains(err.Error(), "already running") {
 		return fmt.Errorf("starting k0s: %w", err)
 	}
 	return nil

@@ -14,11 +14,13 @@ import (
 )
 
 // components are the executables that the stand-in carries, by package.
-var components = []struct{ name, pkg string }{
-	{"etcd", "go.etcd.io/etcd/server/v3"},
-	{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
-	{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
-	{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"},
+func components() []struct{ name, pkg string } {
+	return []struct{ name, pkg string }{
+		{"etcd", "go.etcd.io/etcd/server/v3"},
+		{"kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"},
+		{"kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"},
+		{"kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"},
+	}
 }
 
 // builder keeps in out what it has made and, beside each part, a stamp of what
@@ -56,7 +58,7 @@ func (b *builder) run(ctx context.Context) error {
 		return nil
 	}
 	var paths []string
-	for _, c := range components {
+	for _, c := range components() {
 		path := filepath.Join(folder, c.name)
 		paths = append(paths, path)
 		if err := b.build(ctx, path, c.pkg, stampOf(environment, linkFlags(), versions, c.pkg)); err != nil {

@@ -96,6 +96,7 @@ type Switch struct {
 
 // Konnectivity is spec.konnectivity.
 type Konnectivity struct {
-	AdminPort int `json:"adminPort,omitempty"`
-	AgentPort int `json:"agentPort,omitempty"`
+	AdminPort       int    `json:"adminPort,omitempty"`
+	AgentPort       int    `json:"agentPort,omitempty"`
+	ExternalAddress string `json:"externalAddress,omitempty"`
 }

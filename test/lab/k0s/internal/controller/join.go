@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/test/lab/k0s/internal/vars"
 )
 
-// member reports whether this host is, or was, an etcd member: its database
+// isMember reports whether this host is, or was, an etcd member: its database
 // exists. Such a host never joins again, whatever token it is given.
 func isMember(v *vars.Vars) (bool, error) {
 	_, err := os.Stat(v.EtcdDB())
@@ -74,7 +74,9 @@ func joinCluster(ctx context.Context, v *vars.Vars, options *Options, log *slog.
 // joinEtcd asks for a place in the etcd cluster and stores etcd's authority.
 // It goes on asking for about four minutes, in which the one place for a
 // learner may become free.
-func joinEtcd(ctx context.Context, v *vars.Vars, client *joinapi.Client, name, peerURL string, log *slog.Logger) ([]string, error) {
+func joinEtcd(ctx context.Context, v *vars.Vars, client *joinapi.Client, name, peerURL string,
+	log *slog.Logger,
+) ([]string, error) {
 	var answer joinapi.MemberResponse
 	err := joinapi.Retry(ctx, time.Second,
 		func(attempt int, err error) { log.Warn("asking for a place in etcd", "attempt", attempt, "err", err) },

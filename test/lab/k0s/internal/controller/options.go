@@ -25,16 +25,18 @@ func (o *Options) Workloads() bool { return o.EnableWorker || o.Single }
 
 // components are the names that --disable-components knows. Those that the
 // stand-in does not have may be disabled all the same.
-var components = []string{
-	"applier-manager", "autopilot", "control-api", "coredns", "csr-approver", "endpoint-reconciler", "helm",
-	"konnectivity-server", "kube-controller-manager", "kube-proxy", "kube-scheduler", "metrics-server",
-	"network-provider", "node-role", "system-rbac", "update-prober", "windows-node", "worker-config",
+func components() []string {
+	return []string{
+		"applier-manager", "autopilot", "control-api", "coredns", "csr-approver", "endpoint-reconciler", "helm",
+		"konnectivity-server", "kube-controller-manager", "kube-proxy", "kube-scheduler", "metrics-server",
+		"network-provider", "node-role", "system-rbac", "update-prober", "windows-node", "worker-config",
+	}
 }
 
 // Validate refuses components that k0s does not know.
 func (o *Options) Validate() error {
 	for _, name := range o.DisableComponents {
-		if !slices.Contains(components, name) {
+		if !slices.Contains(components(), name) {
 			return fmt.Errorf("unknown component %s", name)
 		}
 	}
@@ -42,7 +44,7 @@ func (o *Options) Validate() error {
 }
 
 // ComponentNames lists what --disable-components knows.
-func ComponentNames() string { return strings.Join(components, ",") }
+func ComponentNames() string { return strings.Join(components(), ",") }
 
 func (o *Options) enabled(component string) bool {
 	return !slices.Contains(o.DisableComponents, component)

@@ -55,7 +55,7 @@ func NewBearer() (Bearer, error) {
 	return Bearer{ID: id, Secret: secret}, err
 }
 
-// Secret is the object that makes a bearer valid for a role. An expiry of zero
+// SecretObject is the object that makes a bearer valid for a role. An expiry of zero
 // never ends.
 func (b Bearer) SecretObject(role string, now time.Time, expiry time.Duration) *corev1.Secret {
 	data := map[string][]byte{"token-id": []byte(b.ID), "token-secret": []byte(b.Secret)}

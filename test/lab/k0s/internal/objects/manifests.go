@@ -23,11 +23,13 @@ var crds []byte
 //go:embed rbac.yaml
 var rbac []byte
 
-// resources are the kinds in the manifests.
-var resources = map[string]schema.GroupVersionResource{
-	"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
-	"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
-	"Namespace":                {Version: "v1", Resource: "namespaces"},
+// resourceOf knows the kinds in the manifests.
+func resourceOf(kind string) schema.GroupVersionResource {
+	return map[string]schema.GroupVersionResource{
+		"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+		"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+		"Namespace":                {Version: "v1", Resource: "namespaces"},
+	}[kind]
 }
 
 // Apply creates what the manifests hold and the cluster does not, and waits
@@ -38,7 +40,7 @@ func Apply(ctx context.Context, client dynamic.Interface) error {
 		if err := yaml.Unmarshal(document, &object.Object); err != nil {
 			return fmt.Errorf("parsing a manifest: %w", err)
 		}
-		resource := client.Resource(resources[object.GetKind()])
+		resource := client.Resource(resourceOf(object.GetKind()))
 		if _, err := resource.Create(ctx, object, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("creating %s %s: %w", object.GetKind(), object.GetName(), err)
 		}

@@ -69,7 +69,9 @@ func Embedded(v *vars.Vars, api clusterconfig.API, options Options, taint bool, 
 }
 
 // bootstrap obtains kubelet.conf unless it is there.
-func bootstrap(ctx context.Context, v *vars.Vars, node string, from func() (*clientcmdapi.Config, error), log *slog.Logger) error {
+func bootstrap(ctx context.Context, v *vars.Vars, node string, from func() (*clientcmdapi.Config, error),
+	log *slog.Logger,
+) error {
 	_, err := os.Stat(v.KubeletAuthConfigPath)
 	if err == nil {
 		return nil

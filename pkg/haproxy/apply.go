@@ -120,6 +120,9 @@ func (r *run) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if action.Kind == ActReady && r.skipped[action.Server.Address] {
+			continue
+		}
 		r.options.Observe(action)
 		if err := r.do(ctx, action); err != nil {
 			return fmt.Errorf("%s: %w", action, err)
@@ -156,9 +159,6 @@ func (r *run) do(ctx context.Context, a Action) error {
 		}
 		return err
 	case ActReady:
-		if r.skipped[a.Server.Address] {
-			return nil
-		}
 		return r.setState(ctx, a.Lines, Ready)
 	case ActDrain, ActMaint:
 		if err := r.guardLast(ctx, a.Server, a.Lines); err != nil {

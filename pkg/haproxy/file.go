@@ -77,7 +77,11 @@ func (b *Balancer) Backup(ctx context.Context) (string, error) {
 
 // Validate asks HAProxy, in the way its unit does, whether it would take content as its configuration file. The
 // candidate lies in the same folder, so that relative paths mean the same.
-func (b *Balancer) Validate(ctx context.Context, config string, content []byte) error {
+func (b *Balancer) Validate(ctx context.Context, content []byte) error {
+	config, err := b.resolve(ctx)
+	if err != nil {
+		return err
+	}
 	candidate := candidatePath(config)
 	if err := b.machine.WriteFile(ctx, candidate, content, 0o600); err != nil {
 		return fmt.Errorf("validating the new %s: %w", config, err)
@@ -125,7 +129,7 @@ func alerts(output string) string {
 // replaceFile puts content in place of the file as it was read, once HAProxy has accepted it.
 func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool) error {
 	config := r.plan.cur.Path
-	if err := r.Validate(ctx, config, content); err != nil {
+	if err := r.Validate(ctx, content); err != nil {
 		return err
 	}
 	old, err := r.machine.ReadFile(ctx, config)

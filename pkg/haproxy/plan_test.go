@@ -229,6 +229,24 @@ func TestPlanForASlotsShortageKeepsWhoGetsConnectionsOverTheReload(t *testing.T)
 	}
 }
 
+// cp2 came and was cut off between two backends: it has not passed all its checks.
+func TestPlanEnablesOverAReloadOnlyWhoGetsConnectionsInEachBackend(t *testing.T) {
+	w := newWorld(t, planSpec(), hosts(1, 2)...)
+	w.spec.Balance = "roundrobin"
+	for i := range w.runtime.Servers {
+		if s := &w.runtime.Servers[i]; s.Address == host(2, true).Address && s.Backend != KubeAPIBackend {
+			s.Admin, s.Status = Drain, "DRAIN 1/2"
+		}
+	}
+	plan, err := MakePlan(w.current(t), Desired{Servers: hosts(1, 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(plan); got != "write, reload, check cp2, wait cp2, ready cp2, write," {
+		t.Errorf("planned %q", got)
+	}
+}
+
 func TestPlanIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string

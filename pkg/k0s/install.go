@@ -63,7 +63,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return nil
 	}
 	// The service may run though k0s does not answer yet.
-	if _, err := n.k0s(ctx, nil, "start"); err != nil && !strings.Contains(err.Error(), "already running") {
+	if _, err := n.run(ctx, "start"); err != nil && !strings.Contains(err.Error(), "already running") {
 		return fmt.Errorf("starting k0s: %w", err)
 	}
 	return nil

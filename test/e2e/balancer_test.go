@@ -22,10 +22,14 @@ func TestTheUsersOwnConfigurationStays(t *testing.T) {
 		"frontend web", "    bind :8080", `    http-request set-header X-Odd "a # b \" c"`, "    default_backend web", "",
 		"backend web", "\t\tserver w1 127.0.0.1:9999 weight 10", "# the end, without a newline",
 	}, "\r\n")
-	if err := s.host(loadBalancer).WriteFile(t.Context(), "/etc/haproxy/haproxy.cfg", []byte(users), 0o640); err != nil {
-		t.Fatal(err)
+	put := func(text string) {
+		if err := s.host(loadBalancer).WriteFile(t.Context(), "/etc/haproxy/haproxy.cfg", []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
 	}
+	put(users + "\r\n")
 	s.sh(loadBalancer, "systemctl restart haproxy")
+	put(users) // HAProxy 2.6 would not start with this, but somebody's editor leaves it
 	s.write(clusterFile{members: controller(guide[0])})
 	s.mustInit()
 	s.checkServers(loadBalancer, guide[0])

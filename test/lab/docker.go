@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // The labels on everything a lab starts: the lab's name, and on a container the host's.
@@ -32,6 +33,24 @@ func docker(ctx context.Context, stdin io.Reader, args ...string) (string, error
 		return "", fmt.Errorf("docker %s: %w", args[0], context.Cause(ctx))
 	}
 	return stdout.String(), &dockerError{verb: args[0], stderr: strings.TrimSpace(stderr.String()), err: err}
+}
+
+// makeLimit is how long Docker may take to make a container or a network.
+const makeLimit = 2 * time.Minute
+
+// dockerMake runs a docker command that makes something. Docker goes on making it when the command is interrupted, and
+// a clean-up at that moment would miss it; so the command runs to its end, and only then ctx counts.
+func dockerMake(ctx context.Context, args ...string) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeLimit)
+	defer cancel()
+	out, err := docker(limited, nil, args...)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return out, err
 }
 
 // dockerError is a docker command that ended with an exit code other than 0.

@@ -51,7 +51,3 @@ demo: build ## Three controllers behind HAProxy, set up by kubectl ha-init on th
 .PHONY: demo-down
 demo-down: ## Take the demo away
 	./test/demo.sh down
-
-.PHONY: bench-init
-bench-init: build ## Time ha-init beside a shell script that does the bare minimum
-	$(GO) test -tags e2e -count=1 -timeout 30m -v -run '^$$' -bench BenchmarkInit -benchtime 1x ./test/e2e/...

@@ -43,13 +43,13 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			return nil
 		},
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := o.Complete(); err != nil {
-				return err
-			}
 			if err := o.Validate(); err != nil {
 				return &cli.UsageError{Err: err}
 			}
-			command.SilenceUsage = true
+			command.SilenceUsage = true // from here on it is not the command line that is wrong
+			if err := o.Complete(); err != nil {
+				return err
+			}
 			return o.Run(command.Context())
 		},
 	}

@@ -126,6 +126,8 @@ func (h *realHAProxy) Start(context.Context) error {
 	defer h.mu.Unlock()
 	h.cmd, h.exited = exec.Command(haproxyPath(), "-W", "-db", "-f", h.spec.ConfigPath), make(chan struct{})
 	h.cmd.Stdout, h.cmd.Stderr = &h.log, &h.log
+	// A group of its own keeps the signals it sends to its former workers from the test.
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := h.cmd.Start(); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type Facts struct {
 	Sudo           bool   // root by sudo, not by login
 
 	ClockOffset      time.Duration // the host's clock minus ours
-	ClockOffsetError time.Duration // the offset is right within this much: half of the round trip, and of a second without finer clock
+	ClockOffsetError time.Duration // the offset is right within this: half of the round trip, half a second for coarse clocks
 
 	Addresses    []netip.Addr              // of all interfaces, without loopback and link-local ones
 	Interfaces   map[string][]netip.Prefix // the same per interface
@@ -54,7 +54,7 @@ func (h *Host) Facts(ctx context.Context) (*Facts, error) {
 	asked := time.Now()
 	// The script goes by stdin, so that sudo's log does not get all of it each time.
 	if err := h.Stream(ctx, "sh -s", bytes.NewReader(factsScript), clock); err != nil {
-		return nil, fmt.Errorf("finding out about %s: %w", h.name, err)
+		return nil, fmt.Errorf("finding out about %s: %w", h.name, ofScript(err))
 	}
 	facts, hostClock, err := parseFacts(stdout.String())
 	if err != nil {

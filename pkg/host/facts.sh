@@ -59,26 +59,25 @@ if have ss && listening=$(ss -Hltnp 2>/dev/null); then
 	done
 else
 	# Without ss: the kernel's tables of sockets, and who has which socket open.
-	sockets=$(ls -l /proc/[0-9]*/fd 2>/dev/null | while read -r line; do
-		case $line in
-		/proc/*)
-			pid=${line#/proc/}
-			pid=${pid%%/*}
-			;;
-		*"socket:["*) echo "${line##* }=$pid" ;;
-		esac
-	done)
-	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | while read -r _ local _ state _ _ _ _ _ inode _; do
-		[ "$state" = 0A ] || continue
-		process=
-		case $sockets in
-		*"socket:[$inode]="*)
-			pid=${sockets#*"socket:[$inode]="}
-			process=$(cat "/proc/${pid%%[!0-9]*}/comm" 2>/dev/null)
-			;;
-		esac
-		echo "listen-hex $local $process"
-	done
+	{
+		cat /proc/net/tcp /proc/net/tcp6
+		ls -l /proc/[0-9]*/fd
+	} 2>/dev/null | awk '
+		$4 == "0A" { local[$10] = $2 }
+		/^\/proc\// {
+			split($0, path, "/")
+			pid = path[3]
+		}
+		match($0, /socket:\[[0-9]+\]/) { owner[substr($0, RSTART + 8, RLENGTH - 9)] = pid }
+		END {
+			for (inode in local) {
+				process = ""
+				comm = "/proc/" owner[inode] "/comm"
+				if (inode in owner) getline process <comm
+				close(comm)
+				print "listen-hex", local[inode], process
+			}
+		}'
 fi
 
 k0s=$(command -v k0s 2>/dev/null)

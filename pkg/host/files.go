@@ -22,7 +22,7 @@ func (h *Host) ReadFile(ctx context.Context, path string) ([]byte, error) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s on %s: %w", path, h.name, err)
+		return nil, fmt.Errorf("reading %s on %s: %w", path, h.name, ofScript(err))
 	}
 	return content.Bytes(), nil
 }
@@ -59,7 +59,7 @@ func (h *Host) WriteFile(ctx context.Context, path string, data []byte, mode fs.
 	}
 	command := variables("path", path, "size", fmt.Sprint(len(data)), "mode", octal(mode), "random", random) + writeScript
 	if err := h.Stream(ctx, command, bytes.NewReader(data), nil); err != nil {
-		return fmt.Errorf("writing %s on %s: %w", path, h.name, err)
+		return fmt.Errorf("writing %s on %s: %w", path, h.name, ofScript(err))
 	}
 	return nil
 }

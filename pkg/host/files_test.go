@@ -94,7 +94,7 @@ func TestWriteFileThatFailsLeavesNothing(t *testing.T) {
 	h, _ := connected(t)
 	dir := t.TempDir()
 	err := h.WriteFile(context.Background(), filepath.Join(dir, "no", "such", "dir"), []byte("x"), 0o600)
-	wantError(t, err, "writing "+dir, h.Name())
+	wantError(t, err, "writing "+dir, h.Name()+": ", "(exit code ")
 	wantOnly(t, dir)
 }
 

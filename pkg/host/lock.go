@@ -103,5 +103,5 @@ func (h *Host) Lock(ctx context.Context, path string) (unlock func() error, err 
 	if errors.Is(err, io.EOF) || failed != nil {
 		err = failed
 	}
-	return nil, fmt.Errorf("locking %s on %s: %w", path, h.name, err)
+	return nil, fmt.Errorf("locking %s on %s: %w", path, h.name, ofScript(err))
 }

@@ -18,13 +18,16 @@ import (
 // CommandError says that a command ran on a host and failed there.
 type CommandError struct {
 	Host     string
-	Command  string
+	Command  string // empty when it is a script of this package, whose failure is said in other words
 	ExitCode int    // 128 and more when it was ended by a signal
 	Stderr   string // the last few kilobytes
 }
 
 // Error names the host, the command's first line and what it said.
 func (e *CommandError) Error() string {
+	if e.Command == "" {
+		return e.said()
+	}
 	line, rest, _ := strings.Cut(strings.TrimSpace(e.Command), "\n")
 	if len(line) > 100 || rest != "" {
 		line = truncate(line, 100) + "…"
@@ -39,6 +42,15 @@ func (e *CommandError) said() string {
 		return fmt.Sprintf("exit code %d", e.ExitCode)
 	}
 	return fmt.Sprintf("%s (exit code %d)", stderr, e.ExitCode)
+}
+
+// ofScript takes the text of our own script off an error.
+func ofScript(err error) error {
+	var failed *CommandError
+	if errors.As(err, &failed) {
+		return &CommandError{Host: failed.Host, ExitCode: failed.ExitCode, Stderr: failed.Stderr}
+	}
+	return err
 }
 
 func truncate(s string, length int) string {

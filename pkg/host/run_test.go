@@ -230,9 +230,9 @@ func TestFrozenConnectionIsNoticed(t *testing.T) {
 
 func TestIdleConnectionStaysUp(t *testing.T) {
 	w := newWorld(t, serverOptions{})
-	w.connector.KeepAlive = 5 * time.Millisecond
+	w.connector.KeepAlive = 300 * time.Millisecond
 	h := w.connect()
-	if _, err := h.Output(context.Background(), "sleep 0.5", nil); err != nil {
+	if _, err := h.Output(context.Background(), "sleep 1.5", nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -79,7 +79,10 @@ func (c *Connector) settings(ctx context.Context, s *config.SSH) (sshSettings, e
 	}
 	output, err := exec.CommandContext(ctx, program, append(args, "--", s.Address)...).Output()
 	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case errors.As(err, &failed):
 		err = errors.New(strings.TrimSpace(string(failed.Stderr)))
 	}
 	if err != nil {

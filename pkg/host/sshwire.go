@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,7 +38,7 @@ type wire interface {
 // connection. Here the key exchange that verifies the host is the one of the connection that is used, it happens
 // once, and nothing reconnects.
 type sshWire struct {
-	client *ssh.Client
+	client *hopClient
 	before []io.Closer // bastions, the nearest to us first
 
 	done  chan struct{}
@@ -52,7 +53,7 @@ func (c *Connector) connectSSH(ctx context.Context, s *config.SSH) (*sshWire, er
 	if err != nil {
 		return nil, err
 	}
-	var clients []*ssh.Client
+	var clients []*hopClient
 	closeAll := func() {
 		for i := len(clients) - 1; i >= 0; i-- {
 			clients[i].Close()
@@ -83,11 +84,17 @@ func (c *Connector) connectSSH(ctx context.Context, s *config.SSH) (*sshWire, er
 	return w, nil
 }
 
+// hopClient is logged in to a hop.
+type hopClient struct {
+	*ssh.Client
+	conn *heardConn
+}
+
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // enter logs in to one hop. A key that is not known ends the key exchange; when the user accepts it, the second
 // attempt verifies it like any other.
-func (c *Connector) enter(limit *stopwatch, hop hop, dial dialFunc) (*ssh.Client, error) {
+func (c *Connector) enter(limit *stopwatch, hop hop, dial dialFunc) (*hopClient, error) {
 	known, err := hop.knownKeys()
 	if err != nil {
 		return nil, err
@@ -106,7 +113,7 @@ func (c *Connector) enter(limit *stopwatch, hop hop, dial dialFunc) (*ssh.Client
 }
 
 // login makes one attempt.
-func (c *Connector) login(limit *stopwatch, hop hop, known knownHosts, dial dialFunc) (*ssh.Client, error) {
+func (c *Connector) login(limit *stopwatch, hop hop, known knownHosts, dial dialFunc) (*hopClient, error) {
 	ids, err := c.identities(hop, func(path string, data []byte) (signer ssh.Signer, err error) {
 		err = limit.paused(func(ctx context.Context) error {
 			signer, err = c.unlock(ctx, path, data)
@@ -119,10 +126,11 @@ func (c *Connector) login(limit *stopwatch, hop hop, known knownHosts, dial dial
 	}
 	defer ids.close()
 	address := net.JoinHostPort(hop.address, hop.portString())
-	conn, err := dial(limit.ctx, "tcp", address)
+	dialed, err := dial(limit.ctx, "tcp", address)
 	if err != nil {
 		return nil, dialError(limit.ctx, hop, err)
 	}
+	conn := newHeardConn(dialed)
 	// The key exchange has no context: closing the connection ends it.
 	stopClosing := context.AfterFunc(limit.ctx, func() { conn.Close() })
 	keys := hostKeys{hop: hop, known: known}
@@ -136,7 +144,7 @@ func (c *Connector) login(limit *stopwatch, hop hop, known knownHosts, dial dial
 		conn.Close()
 		return nil, loginError(limit.ctx, hop, ids, err)
 	}
-	return ssh.NewClient(sshConn, channels, requests), nil
+	return &hopClient{ssh.NewClient(sshConn, channels, requests), conn}, nil
 }
 
 func dialError(ctx context.Context, hop hop, err error) error {
@@ -305,36 +313,56 @@ func (w *sshWire) watch() {
 	w.end(err)
 }
 
-// probe notices a host that does not answer any more: a network cut, a frozen machine.
+// probe notices a host that is silent: a network cut, a frozen machine. It asks for an answer whenever nothing came for
+// a while. Anything that comes is a sign of life, since the question may wait behind much data on a slow line.
 func (w *sshWire) probe(every time.Duration) {
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
-	answered := make(chan struct{}, 1)
-	missed := 0
-	waiting := false
+	asking := make(chan struct{}, 1)
 	for {
 		select {
 		case <-w.done:
 			return
-		case <-answered:
-			missed, waiting = 0, false
-			continue
 		case <-ticks.C:
 		}
-		if !waiting {
-			waiting = true
-			go func() {
-				if _, _, err := w.client.SendRequest("keepalive@openssh.com", true, nil); err == nil {
-					answered <- struct{}{}
-				}
-			}()
+		silent := w.client.conn.silence()
+		if silent < every {
 			continue
 		}
-		if missed++; missed >= missedKeepAlives {
+		if silent >= every*missedKeepAlives {
 			w.end(fmt.Errorf("the host has not answered for %v", every*missedKeepAlives))
 			return
 		}
+		select {
+		case asking <- struct{}{}:
+			go func() {
+				_, _, _ = w.client.SendRequest("keepalive@openssh.com", true, nil)
+				<-asking
+			}()
+		default:
+		}
 	}
+}
+
+// heardConn remembers when something last came from the other side.
+type heardConn struct {
+	net.Conn
+	start time.Time    // has a monotonic clock, which does not count the sleep of a laptop
+	heard atomic.Int64 // nanoseconds after start
+}
+
+func newHeardConn(conn net.Conn) *heardConn { return &heardConn{Conn: conn, start: time.Now()} }
+
+func (c *heardConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.heard.Store(int64(time.Since(c.start)))
+	}
+	return n, err
+}
+
+func (c *heardConn) silence() time.Duration {
+	return time.Since(c.start) - time.Duration(c.heard.Load())
 }
 
 // end closes the connection; the first cause counts.

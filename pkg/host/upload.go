@@ -15,7 +15,7 @@ const sameFileScript = `set -eu
 [ -f "$path" ] && [ "$(wc -c <"$path")" -eq "$size" ] || exit $missing
 got=$(sha256sum <"$path")
 [ "${got%% *}" = "$sum" ] || exit $missing
-chmod "$mode" "$path"
+chmod "${mode:-0644}" "$path"
 `
 
 // uploadScript makes $path of standard input. A part file belongs to the process in its name; those of processes that
@@ -35,15 +35,16 @@ got=$(wc -c <"$part")
 [ "$got" -eq "$size" ] || { echo "only $got of $size bytes arrived" >&2; exit 1; }
 got=$(sha256sum <"$part")
 [ "${got%% *}" = "$sum" ] || { echo "the SHA-256 of what arrived is ${got%% *}, expected $sum" >&2; exit 1; }
-chmod "$mode" "$part"
+chmod "${mode:-0644}" "$part"
 sync -- "$part" 2>/dev/null || sync
 mv -f -- "$part" "$path"
 sync -- "${path%/*}/" 2>/dev/null || sync
 `
 
 // Upload copies size bytes to a file on the host, as root. The file appears in one step, after its SHA-256 was
-// verified on the host. Nothing is copied when the file is there already; then only its mode is set. Progress, which
-// may be nil, is told from another goroutine how many bytes were handed to the connection.
+// verified on the host, with the mode; 0 stands for 0644. Nothing is copied when the file is there already; then only
+// its mode is set. The directory has to exist. Progress, which may be nil, is told from another goroutine how many bytes
+// were handed to the connection.
 func (h *Host) Upload(ctx context.Context, src io.ReaderAt, size int64, sha256hex, path string, mode fs.FileMode,
 	progress func(done int64)) (skipped bool, err error) {
 	random, err := randomName()
@@ -61,7 +62,7 @@ func (h *Host) Upload(ctx context.Context, src io.ReaderAt, size int64, sha256he
 		err = h.Stream(ctx, given+uploadScript, &progressReader{r: io.NewSectionReader(src, 0, size), tell: progress}, nil)
 	}
 	if err != nil {
-		return false, fmt.Errorf("uploading %s to %s: %w", path, h.name, err)
+		return false, fmt.Errorf("uploading %s to %s: %w", path, h.name, ofScript(err))
 	}
 	return false, nil
 }

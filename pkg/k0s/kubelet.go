@@ -15,20 +15,25 @@ var serverPattern = regexp.MustCompile(`(?m)^([ \t]*server:[ \t]+["']?)([^\s"'#]
 
 func (n *Node) kubeletConfig() string { return path.Join(n.dataDir(), "kubelet.conf") }
 
-// KubeletServer reads which API server URL the kubelet on the host uses; empty when it has not joined.
-func (n *Node) KubeletServer(ctx context.Context) (string, error) {
+// KubeletKubeconfig reads the kubeconfig of the kubelet on the host; nil when it has not joined.
+func (n *Node) KubeletKubeconfig(ctx context.Context) ([]byte, error) {
 	data, err := n.Machine.ReadFile(ctx, n.kubeletConfig())
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the kubelet's kubeconfig: %w", err)
+		return nil, fmt.Errorf("reading the kubelet's kubeconfig: %w", err)
 	}
-	server, found := serverOf(data)
-	if !found {
-		return "", fmt.Errorf("reading the kubelet's kubeconfig: no server in %s", n.kubeletConfig())
+	return data, nil
+}
+
+// KubeletServer finds the API server's URL in the kubeconfig of a kubelet.
+func KubeletServer(kubeconfig []byte) (string, error) {
+	match := serverPattern.FindSubmatch(kubeconfig)
+	if match == nil {
+		return "", errors.New("reading the kubelet's kubeconfig: it names no server")
 	}
-	return server, nil
+	return string(match[2]), nil
 }
 
 // SetKubeletServer points the kubelet to another API server URL. It takes effect when k0s is started anew.
@@ -37,22 +42,13 @@ func (n *Node) SetKubeletServer(ctx context.Context, server string) error {
 	if err != nil {
 		return fmt.Errorf("re-pointing the kubelet: %w", err)
 	}
-	if _, found := serverOf(data); !found {
-		return fmt.Errorf("re-pointing the kubelet: no server in %s", n.kubeletConfig())
+	if _, err := KubeletServer(data); err != nil {
+		return fmt.Errorf("re-pointing the kubelet: %w", err)
 	}
 	if err := n.Machine.WriteFile(ctx, n.kubeletConfig(), withServer(data, server), 0); err != nil {
 		return fmt.Errorf("re-pointing the kubelet: %w", err)
 	}
 	return nil
-}
-
-// serverOf finds the API server's URL in a kubeconfig.
-func serverOf(kubeconfig []byte) (string, bool) {
-	match := serverPattern.FindSubmatch(kubeconfig)
-	if match == nil {
-		return "", false
-	}
-	return string(match[2]), true
 }
 
 // withServer puts another API server URL into a kubeconfig. Every other byte stays.

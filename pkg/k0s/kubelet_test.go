@@ -3,7 +3,6 @@ package k0s
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -44,8 +43,8 @@ func TestKubeletServerIsFoundAndReplacedAlone(t *testing.T) {
 		"dollars are just text": "a: $1 ${1}\n    server: " + old + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, found := serverOf([]byte(text)); !found || got != old {
-				t.Errorf("found %q, %v", got, found)
+			if got, err := KubeletServer([]byte(text)); err != nil || got != old {
+				t.Errorf("found %q, %v", got, err)
 			}
 			got := string(withServer([]byte(text), other))
 			if want := strings.ReplaceAll(text, old, other); got != want {
@@ -54,7 +53,7 @@ func TestKubeletServerIsFoundAndReplacedAlone(t *testing.T) {
 		})
 	}
 	for _, text := range []string{"", "clusters: []\n", "    server:\n", "    server: \n    name: x\n", "# server: https://x\n", "server: a b\n"} {
-		if got, found := serverOf([]byte(text)); found {
+		if got, err := KubeletServer([]byte(text)); err == nil {
 			t.Errorf("%q: found %q", text, got)
 		}
 	}
@@ -65,16 +64,13 @@ func TestSetKubeletServer(t *testing.T) {
 	m := newMachine(t, nil)
 	node := &Node{Machine: m, DataDir: "/data"}
 
-	if got, err := node.KubeletServer(t.Context()); err != nil || got != "" {
+	if got, err := node.KubeletKubeconfig(t.Context()); err != nil || got != nil {
 		t.Errorf("one that has not joined: %q, %v", got, err)
 	}
 	if err := node.SetKubeletServer(t.Context(), "https://10.10.4.10:6443"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("one that has not joined: %v", err)
 	}
 	m.files[conf] = file{data: "nothing"}
-	if _, err := node.KubeletServer(t.Context()); err == nil {
-		t.Error("a file without a server is an error")
-	}
 	if err := node.SetKubeletServer(t.Context(), "https://10.10.4.10:6443"); err == nil {
 		t.Error("a file without a server cannot be re-pointed")
 	}
@@ -82,7 +78,11 @@ func TestSetKubeletServer(t *testing.T) {
 	if err := node.SetKubeletServer(t.Context(), "https://10.10.4.10:6443"); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := node.KubeletServer(t.Context()); err != nil || got != "https://10.10.4.10:6443" {
+	text, err := node.KubeletKubeconfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := KubeletServer(text); err != nil || got != "https://10.10.4.10:6443" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if m.files[conf].mode != 0 {
@@ -96,20 +96,20 @@ func FuzzKubeletServer(f *testing.F) {
 	f.Add([]byte("server: a\r\nserver: b #c\n\tserver: 'd'\n"))
 	f.Add([]byte("    server:   https://[fd00::1]:6443"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		old, found := serverOf(text)
+		old, err := KubeletServer(text)
 		before := bytes.Clone(text)
 		const other = "https://10.10.4.10:6443"
 		changed := withServer(text, other)
 		if !bytes.Equal(text, before) {
 			t.Fatal("the input was changed")
 		}
-		if !found {
+		if err != nil {
 			if !bytes.Equal(changed, text) {
 				t.Fatalf("there is no server, and yet %q became %q", text, changed)
 			}
 			return
 		}
-		if got, _ := serverOf(changed); got != other {
+		if got, _ := KubeletServer(changed); got != other {
 			t.Fatalf("the server of %q is %q", changed, got)
 		}
 		if again := withServer(changed, other); !bytes.Equal(again, changed) {
@@ -121,7 +121,7 @@ func FuzzKubeletServer(f *testing.F) {
 		// Whatever is not a server comes back with the servers.
 		if bytes.Count(text, []byte("server:")) == 1 {
 			if back := withServer(changed, old); !bytes.Equal(back, text) {
-				t.Fatalf("%s", fmt.Sprintf("%q came back as %q", text, back))
+				t.Fatalf("%q came back as %q", text, back)
 			}
 		}
 	})

@@ -108,3 +108,14 @@ func (n *Node) ClientKubeconfig(ctx context.Context, user string) ([]byte, error
 	}
 	return []byte(out + "\n"), nil
 }
+
+// HasEtcdData tells whether the host has an etcd database. With one, k0s does not join again: it goes on as the member
+// that it was, and takes no notice of a token (k0s v1.36.3, cmd/controller).
+func (n *Node) HasEtcdData(ctx context.Context) (bool, error) {
+	file := shellQuote(path.Join(n.dataDir(), "etcd", "member", "snap", "db"))
+	out, err := n.Machine.Output(ctx, "if [ -e "+file+" ]; then echo yes; else echo no; fi", nil)
+	if err != nil {
+		return false, fmt.Errorf("looking for etcd's data: %w", err)
+	}
+	return strings.TrimSpace(out) == "yes", nil
+}

@@ -57,3 +57,17 @@ func TestKubeconfigs(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestHasEtcdData(t *testing.T) {
+	const command = "if [ -e /data/etcd/member/snap/db ]; then echo yes; else echo no; fi"
+	for output, want := range map[string]bool{"yes": true, "no": false} {
+		m := newMachine(t, map[string]answer{command: {output: output}})
+		if got, err := (&Node{Machine: m, DataDir: "/data"}).HasEtcdData(t.Context()); err != nil || got != want {
+			t.Errorf("%s: got %v, %v", output, got, err)
+		}
+	}
+	m := newMachine(t, map[string]answer{command: {err: errBroken}})
+	if _, err := (&Node{Machine: m, DataDir: "/data"}).HasEtcdData(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}

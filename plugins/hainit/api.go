@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
+	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
@@ -66,21 +69,64 @@ func (m *machine) readyz(ctx context.Context) error {
 	return k.Ready(ctx)
 }
 
+// controlPlaneTimeout bounds how long a control plane that is on its way up, as after a run that was cut off, is waited
+// for before it is looked at.
+const controlPlaneTimeout = 20 * time.Second
+
 // checkControlPlane looks whether a running control plane can be changed now, and finds out who belongs to it.
 func (c *cluster) checkControlPlane(ctx context.Context) []error {
 	if !c.exists() || !c.seed.running() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, controlPlaneTimeout)
 	defer cancel()
-	at := func(err error) []error { return []error{fmt.Errorf("%s: %w", c.seed.conn.Name(), err)} }
-	if err := c.connectAPI(ctx); err != nil {
-		return at(err)
-	}
-	members, err := c.api.etcd.Members(ctx)
+	atSeed := func(err error) error { return at(c.seed.host.Conn, err) }
+	var members []etcd.Member
+	err := kube.Wait(ctx, pollInterval, func(ctx context.Context) (err error) {
+		members, err = c.members(ctx)
+		return err
+	})
 	if err != nil {
-		return at(fmt.Errorf("%w: bring the etcd members back that have failed", err))
+		return []error{atSeed(fmt.Errorf("%w: bring the controllers back that have failed", err))}
 	}
+	problems := c.meet(members)
+	problems = append(problems, c.checkOutsiders(ctx)...)
+	if !c.incomplete() || len(problems) > 0 {
+		return problems
+	}
+	if state, err := c.api.kube.UpgradeInProgress(ctx); err != nil {
+		problems = append(problems, atSeed(err))
+	} else if state != "" {
+		problems = append(problems, atSeed(fmt.Errorf("a k0s upgrade is in progress (%s): wait until it is done, or delete "+
+			"its Plan", state)))
+	}
+	alarms, err := c.api.etcd.Alarms(ctx)
+	if err != nil {
+		return append(problems, atSeed(err))
+	}
+	// Members of this file that are still on their way in are completed by this run.
+	var others []etcd.Member
+	for _, member := range members {
+		if m := c.controllerAt(member); m == nil || m.voter {
+			others = append(others, member)
+		}
+	}
+	for _, problem := range unjoin(etcd.CanAdd(others, alarms)) {
+		problems = append(problems, atSeed(problem))
+	}
+	return problems
+}
+
+// members lists etcd's members, as the seed knows them.
+func (c *cluster) members(ctx context.Context) ([]etcd.Member, error) {
+	if err := c.connectAPI(ctx); err != nil {
+		return nil, err
+	}
+	return c.api.etcd.Members(ctx)
+}
+
+// meet notes which of the file's controllers vote, and who else does.
+func (c *cluster) meet(members []etcd.Member) []error {
 	var problems []error
 	for _, m := range c.controllers {
 		member, found := etcd.ByAddress(members, m.address)
@@ -90,29 +136,52 @@ func (c *cluster) checkControlPlane(ctx context.Context) []error {
 				m.conn.Name(), strings.Join(other.PeerURLs, ", "), m.address))
 		}
 	}
-	if !c.incomplete() || len(problems) > 0 {
-		return problems
+	if len(problems) > 0 || len(c.problems) > 0 {
+		return problems // a controller that could not be looked at would pass for one that is not in the file
 	}
-	if state, err := c.api.kube.UpgradeInProgress(ctx); err != nil {
-		problems = append(problems, at(err)...)
-	} else if state != "" {
-		problems = append(problems, at(fmt.Errorf("a k0s upgrade is in progress: %s: wait until it is done", state))...)
-	}
-	alarms, err := c.api.etcd.Alarms(ctx)
-	if err != nil {
-		return append(problems, at(err)...)
-	}
-	// Members of this file that are still on their way in are completed by this run.
-	var others []etcd.Member
+	c.known = true
+	c.outsiders = nil
 	for _, member := range members {
-		if m := c.controllerAt(member); m == nil || m.voter {
-			others = append(others, member)
+		if c.controllerAt(member) != nil || member.Learner || member.Name == "" {
+			continue
 		}
-	}
-	if err := etcd.CanAdd(others, alarms); err != nil {
-		problems = append(problems, at(err)...)
+		address, err := peerAddress(member)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		c.outsiders = append(c.outsiders, haproxy.Server{Name: strings.ToLower(member.Name), Address: address, Active: true})
 	}
 	return problems
+}
+
+// peerAddress is where a member's host is reached.
+func peerAddress(member etcd.Member) (netip.Addr, error) {
+	for _, peer := range member.PeerURLs {
+		host, _ := kube.ServerHost(peer)
+		if address, err := netip.ParseAddr(host); err == nil {
+			return address.Unmap(), nil
+		}
+	}
+	return netip.Addr{}, fmt.Errorf("the etcd member %s is not in the file, and its address is a name (%s): add its host to "+
+		"the file", member, strings.Join(member.PeerURLs, ", "))
+}
+
+// checkOutsiders makes sure that the controllers that are not in the file are up, since they keep their places behind
+// the load balancer and count for etcd's quorum.
+func (c *cluster) checkOutsiders(ctx context.Context) []error {
+	return unjoin(host.Each(ctx, c.outsiders, c.options.Parallel, func(ctx context.Context, s haproxy.Server) error {
+		ctx, cancel := context.WithTimeout(ctx, routeTimeout)
+		defer cancel()
+		conn, err := c.seed.conn.DialContext(ctx, "tcp", netip.AddrPortFrom(s.Address, uint16(c.file.LoadBalancer.Ports.KubeAPI)).String())
+		if err != nil {
+			return fmt.Errorf("the controller %s (%s), which is not in the file, does not answer: bring it back, or remove it "+
+				"from the cluster first (%w)", s.Name, s.Address, err)
+		}
+		c.report.Warn(fmt.Sprintf("the controller %s (%s) is not in the file: it keeps its place behind the load balancer, and "+
+			"is not looked after otherwise", s.Name, s.Address))
+		return conn.Close()
+	}))
 }
 
 // incomplete tells whether controllers have yet to join.

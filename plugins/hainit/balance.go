@@ -2,17 +2,13 @@ package hainit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
-	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
@@ -45,23 +41,44 @@ func (c *cluster) balancer(b *balancer) *haproxy.Balancer {
 	if spec.Check == haproxy.CheckReadyz && !b.certified {
 		spec.Check, spec.CAFile, spec.ClientFile = haproxy.CheckTLS, "", ""
 	}
-	line := c.report.Host(b.conn.Name())
 	return haproxy.NewBalancer(b.conn, b.conn.Service("haproxy"), spec, haproxy.Options{
-		Observe: func(action haproxy.Action) { line.Update(action.String()) },
+		Observe: func(action haproxy.Action) { c.report.Host(b.conn.Name()).Update(action.String()) },
 	})
 }
 
-// running tells which controllers take connections before this run adds any: the members of the control plane.
-func (c *cluster) running(m *machine) bool { return m == c.seed || m.voter }
+// running tells which controllers take connections before this run adds any: the members of the control plane. While it
+// is down, those that have been members are taken for it.
+func (c *cluster) running(m *machine) bool {
+	return m == c.seed || m.voter || c.down() && m.belongs() && m.etcdData
+}
+
+// down tells that there is a control plane, but that nobody can say who belongs to it.
+func (c *cluster) down() bool { return c.exists() && !c.known }
 
 // all tells that every controller takes connections.
 func (c *cluster) all(*machine) bool { return true }
 
-// servers lists the file's controllers; they have their places in HAProxy from the start.
+// servers lists the file's controllers, which have their places in HAProxy from the start, and those members of the
+// control plane that the file does not name.
 func (c *cluster) servers(active func(*machine) bool) []haproxy.Server {
 	servers := make([]haproxy.Server, len(c.controllers))
 	for i, m := range c.controllers {
 		servers[i] = haproxy.Server{Name: m.name(), Address: m.address, Active: active(m)}
+	}
+	return append(servers, c.outsiders...)
+}
+
+// kept lists the servers of an HAProxy that the file does not name, and that may be members of a control plane that is
+// down.
+func (c *cluster) kept(current *haproxy.Current) []haproxy.Server {
+	var servers []haproxy.Server
+	for _, slot := range current.Slots {
+		ours := slices.ContainsFunc(c.controllers, func(m *machine) bool {
+			return m.address == slot.Address || m.name() == slot.Name
+		})
+		if slot.Used() && slot.Enabled && !ours {
+			servers = append(servers, haproxy.Server{Name: slot.Name, Address: slot.Address, Active: true})
+		}
 	}
 	return servers
 }
@@ -71,15 +88,18 @@ func (c *cluster) plan(ctx context.Context, b *balancer, active func(*machine) b
 	balancer := c.balancer(b)
 	current, err := balancer.Current(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", b.conn.Name(), err)
+		return nil, nil, at(b.host.Conn, err)
 	}
 	want := haproxy.Desired{Servers: c.servers(active)}
+	if c.down() {
+		want.Servers = append(want.Servers, c.kept(current)...)
+	}
 	if !current.HasBlock {
 		want.Adoption = b.adoption
 	}
 	plan, err := haproxy.MakePlan(current, want)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", b.conn.Name(), err)
+		return nil, nil, at(b.host.Conn, err)
 	}
 	return balancer, plan, nil
 }
@@ -90,12 +110,11 @@ func (c *cluster) checkHAProxy(ctx context.Context) []error {
 		if !b.installed() {
 			available, err := b.conn.PackageAvailable(ctx, haproxyPackage)
 			if err == nil && !available {
-				err = fmt.Errorf("%s: there is no package %q: add a repository that has it, or install HAProxy by hand",
-					b.conn.Name(), haproxyPackage)
+				err = fmt.Errorf("there is no package %q: add a repository that has it, or install HAProxy by hand", haproxyPackage)
 			}
 			return err
 		}
-		if err := b.lookAtCertificate(ctx); err != nil {
+		if err := c.lookAtCertificate(ctx, b); err != nil {
 			return err
 		}
 		_, found, err := haproxy.FindBlock(b.cfg)
@@ -103,7 +122,7 @@ func (c *cluster) checkHAProxy(ctx context.Context) []error {
 			b.adoption, err = haproxy.Adopt(b.cfg, specOf(c.file.LoadBalancer).Ports)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %s: %w", b.conn.Name(), c.file.LoadBalancer.ConfigPath, err)
+			return fmt.Errorf("%s: %w", c.file.LoadBalancer.ConfigPath, err)
 		}
 		if len(c.problems) > 0 {
 			return nil // with hosts missing, a plan would say nothing
@@ -175,6 +194,28 @@ func (c *cluster) detailBalance(active func(*machine) bool) func(context.Context
 	}
 }
 
+// detailBalanceAll says what is left to do once every controller has joined. Where the steps before will have changed
+// HAProxy, that is to let those in that they left out.
+func (c *cluster) detailBalanceAll(ctx context.Context) ([]string, error) {
+	reason, err := c.skipBalance(c.running)(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if reason != "" {
+		return c.detailBalance(c.all)(ctx)
+	}
+	var lines []string
+	for _, b := range c.balancers {
+		for _, m := range c.controllers {
+			if !c.running(m) {
+				lines = append(lines, fmt.Sprintf("%s: %s (%s) gets connections, once its health check has passed", b.conn.Name(),
+					m.name(), m.address))
+			}
+		}
+	}
+	return lines, nil
+}
+
 // balance makes every HAProxy send connections to the active controllers, each on its own.
 func (c *cluster) balance(active func(*machine) bool) func(context.Context) error {
 	return func(ctx context.Context) error {
@@ -189,89 +230,10 @@ func (c *cluster) balance(active func(*machine) bool) func(context.Context) erro
 			ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 			defer cancel()
 			if err := balancer.Apply(ctx, plan); err != nil {
-				return fmt.Errorf("%s: %w", b.conn.Name(), err)
+				return err
 			}
 			c.report.Host(b.conn.Name()).Done("done")
 			return nil
 		})
 	}
-}
-
-// renewBefore is how long before its end a certificate is made anew; k0s makes them for a year.
-const renewBefore = 30 * 24 * time.Hour
-
-// checkUser is the name in the certificate that HAProxy's health checks show.
-const checkUser = "kubectl-ha-haproxy"
-
-// lookAtCertificate finds out whether HAProxy's health checks have a certificate that will do for a while.
-func (b *balancer) lookAtCertificate(ctx context.Context) error {
-	data, err := b.conn.ReadFile(ctx, haproxy.DefaultClientFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	left, err := kube.ValidFor(data, time.Now())
-	b.certified = err == nil && left > 0
-	b.renew = err != nil || left < renewBefore
-	return nil
-}
-
-func (c *cluster) skipCertificate(ctx context.Context) (string, error) {
-	if c.file.LoadBalancer.Check != config.CheckReadyz {
-		return "the file asks for check: " + string(c.file.LoadBalancer.Check), nil
-	}
-	if slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }) {
-		return "", nil
-	}
-	return c.skipBalance(c.running)(ctx)
-}
-
-func (c *cluster) detailCertificate(context.Context) ([]string, error) {
-	var lines []string
-	for _, b := range c.balancers {
-		lines = append(lines, fmt.Sprintf("%s: a client certificate for %s in %s, then reload", b.conn.Name(), checkUser,
-			haproxy.DefaultClientFile))
-	}
-	return lines, nil
-}
-
-// certify gives HAProxy a client certificate that may read /readyz and nothing else, and makes its checks use it.
-func (c *cluster) certify(ctx context.Context) error {
-	kubeconfig, err := c.seed.node.ClientKubeconfig(ctx, checkUser)
-	if err != nil {
-		return err
-	}
-	credentials, err := kube.CredentialsOf(kubeconfig)
-	if err != nil {
-		return err
-	}
-	err = c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
-		if b.certified && !b.renew {
-			return nil
-		}
-		if err := b.putCertificate(ctx, credentials); err != nil {
-			return fmt.Errorf("%s: giving HAProxy its client certificate: %w", b.conn.Name(), err)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return c.balance(c.running)(ctx)
-}
-
-func (b *balancer) putCertificate(ctx context.Context, credentials kube.Credentials) error {
-	if _, err := b.conn.Output(ctx, "mkdir -p -m 0755 /etc/haproxy/kubectl-ha", nil); err != nil {
-		return err
-	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, credentials.CA, 0o644); err != nil {
-		return err
-	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, credentials.Client, 0o600); err != nil {
-		return err
-	}
-	b.certified, b.renew = true, false
-	return nil
 }

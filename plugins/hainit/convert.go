@@ -10,24 +10,23 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 )
 
-// unbalanced lists the controllers that were there before and do not answer at the load balancer's address yet: their
-// configuration does not name it, or k0s was not restarted since it does.
+// unbalanced lists the members that were there before and do not answer at the load balancer's address yet: their
+// configuration does not name it, or k0s was not restarted since it does. A controller that has yet to join gets its
+// configuration then.
 func (c *cluster) unbalanced() []*machine {
 	address := c.file.LoadBalancer.Address
 	var hosts []*machine
 	for _, m := range c.controllers {
-		if !m.belongs() || m.fresh {
+		if m.fresh || !c.running(m) {
 			continue
 		}
-		if m.config.ExternalAddress() != address || m.running() && m.status.ExternalAddress() != address {
+		if !sameAddress(m.config.ExternalAddress(), address) ||
+			m.running() && !sameAddress(m.status.ExternalAddress(), address) {
 			hosts = append(hosts, m)
 		}
 	}
 	return hosts
 }
-
-// belongs tells whether the machine is in the seed's cluster already.
-func (m *machine) belongs() bool { return m.ca != "" }
 
 func (c *cluster) skipConvert(context.Context) (string, error) {
 	if len(c.unbalanced()) == 0 {
@@ -57,11 +56,11 @@ func (c *cluster) convert(ctx context.Context) error {
 			return fmt.Errorf("changing %s: %w", k0s.ConfigPath, err)
 		}
 		if err := m.replaceConfig(ctx, text); err != nil {
-			return err
+			return at(m.host.Conn, err)
 		}
 		line.Update("restarting k0s")
 		if err := m.conn.Service(k0s.ControllerService).Restart(ctx); err != nil {
-			return fmt.Errorf("restarting k0s on %s: %w", m.conn.Name(), err)
+			return at(m.host.Conn, err)
 		}
 		if err := c.await(ctx, "the API server on "+m.name()+" is ready again", m.readyz); err != nil {
 			return err
@@ -79,6 +78,9 @@ func (c *cluster) skipRepair(ctx context.Context) (string, error) {
 	if !c.exists() {
 		return "the cluster starts with the load balancer's address", nil
 	}
+	if c.keepsOwnEndpoints() {
+		return "the API servers keep its endpoints themselves", nil
+	}
 	if c.api == nil {
 		return "", nil // a dry run while the control plane is down
 	}
@@ -90,6 +92,16 @@ func (c *cluster) skipRepair(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	return "it does", nil
+}
+
+// keepsOwnEndpoints tells whether k0s leaves the endpoints to the API servers in spite of externalAddress (k0s v1.36.3,
+// cmd/controller).
+func (c *cluster) keepsOwnEndpoints() bool {
+	status := c.seed.status
+	if status == nil {
+		status = &k0s.Status{Args: c.seed.host.InstallFlags}
+	}
+	return c.seed.config.CPLB() || status.Disables("endpoint-reconciler")
 }
 
 func (c *cluster) repair(ctx context.Context) error {

@@ -72,7 +72,7 @@ func (c *cluster) open(ctx context.Context) error {
 	return c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
 		for _, o := range c.closed(ctx, b) {
 			if _, err := b.conn.Output(ctx, o.allow, nil); err != nil {
-				return fmt.Errorf("%s: allowing %s: %w", b.conn.Name(), o.title, err)
+				return fmt.Errorf("allowing %s: %w", o.title, err)
 			}
 		}
 		return nil

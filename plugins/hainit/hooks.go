@@ -45,7 +45,7 @@ func (c *cluster) runHooks(stage string) func(context.Context) error {
 			for i, command := range m.host.Hooks["apply"][stage] {
 				c.report.Host(m.name()).Update(fmt.Sprintf("hook %d of %d", i+1, len(m.host.Hooks["apply"][stage])))
 				if _, err := m.conn.Output(ctx, command, nil); err != nil {
-					return fmt.Errorf("running hook apply.%s[%d]: %w", stage, i, err)
+					return fmt.Errorf("hook apply.%s[%d]: %w", stage, i, err)
 				}
 			}
 			return nil

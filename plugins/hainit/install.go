@@ -75,8 +75,9 @@ func (m *machine) replaceConfig(ctx context.Context, text []byte) error {
 	case string(old) == string(text):
 		return nil
 	default:
-		// -n keeps an earlier copy, which is closer to what the user wrote.
-		if _, err := m.conn.Output(ctx, "cp -pn "+k0s.ConfigPath+" "+k0s.ConfigPath+backupSuffix, nil); err != nil {
+		// An earlier copy is closer to what the user wrote.
+		backup := k0s.ConfigPath + backupSuffix
+		if _, err := m.conn.Output(ctx, "[ -e "+backup+" ] || cp -p "+k0s.ConfigPath+" "+backup, nil); err != nil {
 			return fmt.Errorf("keeping a copy of %s: %w", k0s.ConfigPath, err)
 		}
 	}

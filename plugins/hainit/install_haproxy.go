@@ -47,7 +47,7 @@ func (c *cluster) installHAProxy(ctx context.Context) error {
 		line := c.report.Host(b.conn.Name())
 		line.Update("installing " + haproxyPackage)
 		if err := b.conn.InstallPackages(ctx, haproxyPackage); err != nil {
-			return fmt.Errorf("%s: installing HAProxy: %w", b.conn.Name(), err)
+			return err
 		}
 		b.facts.Services["haproxy"] = "active"
 		line.Done("installed")

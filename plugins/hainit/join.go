@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
-	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 )
 
@@ -38,7 +37,7 @@ func (c *cluster) skipJoin(ctx context.Context) (string, error) {
 func (c *cluster) detailJoin(ctx context.Context) ([]string, error) {
 	var lines []string
 	for _, m := range c.joining(ctx) {
-		if m.voter {
+		if c.running(m) {
 			lines = append(lines, m.name()+": start k0s")
 			continue
 		}
@@ -76,48 +75,79 @@ func (c *cluster) join(ctx context.Context) error {
 
 // prepareJoin gives every host that is no member yet the token, its configuration and its service, all at once.
 func (c *cluster) prepareJoin(ctx context.Context, hosts []*machine) (*k0s.Token, error) {
-	var newcomers []*machine
-	for _, m := range hosts {
-		if _, err := c.memberOf(ctx, m); errors.Is(err, errNoMember) {
-			newcomers = append(newcomers, m)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if len(newcomers) == 0 {
-		return nil, nil
+	newcomers, err := c.newcomers(ctx, hosts)
+	if err != nil || len(newcomers) == 0 {
+		return nil, err
 	}
 	token, err := c.seed.node.CreateToken(ctx, "controller", tokenExpiry)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.seed.conn.Name(), err)
+		return nil, at(c.seed.host.Conn, err)
 	}
 	err = c.each(ctx, newcomers, func(ctx context.Context, m *machine) error {
 		c.report.Host(m.name()).Update("installing")
-		if m.running() { // a join that was cut off: k0s starts anew with a token that is good
-			if err := m.conn.Service(k0s.ControllerService).Stop(ctx); err != nil {
-				return fmt.Errorf("%s: stopping k0s: %w", m.conn.Name(), err)
-			}
+		// A join that was cut off may go on there, with a token that is no good any more.
+		if err := m.stop(ctx); err != nil {
+			return err
 		}
 		if err := m.node.WriteToken(ctx, token); err != nil {
-			return fmt.Errorf("%s: %w", m.conn.Name(), err)
+			return err
 		}
-		if err := c.install(ctx, m, k0s.TokenPath); err != nil {
-			return fmt.Errorf("%s: %w", m.conn.Name(), err)
-		}
-		return nil
+		return c.install(ctx, m, k0s.TokenPath)
 	})
 	return &token, err
+}
+
+// stop stops k0s where it is installed.
+func (m *machine) stop(ctx context.Context) error {
+	if !m.installed() {
+		return nil
+	}
+	return m.conn.Service(m.service()).Stop(ctx)
+}
+
+// newcomers lists the hosts that etcd does not know. Before that, it forgets learners that have no data.
+func (c *cluster) newcomers(ctx context.Context, hosts []*machine) ([]*machine, error) {
+	var newcomers []*machine
+	for _, m := range hosts {
+		member, err := c.memberOf(ctx, m)
+		known := err == nil
+		if known && member.Learner {
+			known, err = c.keepLearner(ctx, m, member)
+		}
+		if err != nil && !errors.Is(err, errNoMember) {
+			return nil, err
+		}
+		if !known {
+			newcomers = append(newcomers, m)
+		}
+	}
+	return newcomers, nil
+}
+
+// keepLearner tells whether a join that was cut off can go on. Where the host has no data of etcd's, it needs a token
+// and becomes a new member; the old one is removed, since it would hold the one place that etcd has for learners.
+func (c *cluster) keepLearner(ctx context.Context, m *machine, member etcd.Member) (bool, error) {
+	data, err := m.node.HasEtcdData(ctx)
+	if err != nil || data {
+		return data, at(m.host.Conn, err)
+	}
+	if err := m.stop(ctx); err != nil {
+		return false, at(m.host.Conn, err)
+	}
+	// k0s may have got there in the meantime.
+	data, err = m.node.HasEtcdData(ctx)
+	if err != nil || data {
+		return data, at(m.host.Conn, err)
+	}
+	return false, c.api.etcd.RemoveLearner(ctx, member)
 }
 
 // enter starts a controller and waits until it votes.
 func (c *cluster) enter(ctx context.Context, m *machine) error {
 	line := c.report.Host(m.name())
-	if err := c.clearLearner(ctx, m); err != nil {
-		return err
-	}
 	line.Update("starting")
 	if err := m.node.Start(ctx); err != nil {
-		return fmt.Errorf("%s: %w", m.conn.Name(), err)
+		return at(m.host.Conn, err)
 	}
 	line.Update("joining etcd")
 	err := c.await(ctx, m.name()+" votes in etcd", func(ctx context.Context) error {
@@ -137,19 +167,6 @@ func (c *cluster) enter(ctx context.Context, m *machine) error {
 	}
 	line.Update("waiting for its API server")
 	return nil
-}
-
-// clearLearner removes what an earlier join of a host that has no data left in etcd: it would hold the one place
-// that etcd has for learners.
-func (c *cluster) clearLearner(ctx context.Context, m *machine) error {
-	member, err := c.memberOf(ctx, m)
-	if errors.Is(err, errNoMember) {
-		return nil
-	}
-	if err != nil || !member.Learner || m.facts.EtcdData || m.running() {
-		return err
-	}
-	return c.api.etcd.RemoveLearner(ctx, member)
 }
 
 func (c *cluster) awaitController(ctx context.Context, m *machine) error {
@@ -181,10 +198,7 @@ func (c *cluster) abandon(ctx context.Context, m *machine) error {
 			return err
 		}
 	}
-	if err := m.node.Reset(ctx); err != nil {
-		return fmt.Errorf("%s: %w", m.conn.Name(), err)
-	}
-	return nil
+	return at(m.host.Conn, m.node.Reset(ctx))
 }
 
 // withdrawToken makes the token useless and overwrites its copies. After an interrupt it leaves that to the token's
@@ -193,8 +207,8 @@ func (c *cluster) withdrawToken(ctx context.Context, hosts []*machine, token *k0
 	if token == nil || ctx.Err() != nil {
 		return nil
 	}
-	err := c.seed.node.InvalidateToken(ctx, *token)
-	return errors.Join(err, host.Each(ctx, hosts, c.options.Parallel, func(ctx context.Context, m *machine) error {
+	err := at(c.seed.host.Conn, c.seed.node.InvalidateToken(ctx, *token))
+	return errors.Join(err, c.each(ctx, hosts, func(ctx context.Context, m *machine) error {
 		return m.node.ClearToken(ctx)
 	}))
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -62,14 +63,20 @@ func (c *cluster) checkKubeconfig() []error {
 	case there == nil && len(present.Clusters) > 0 && !c.options.MergeKubeconfig:
 		return []error{fmt.Errorf("%s is the kubeconfig of something else: name another file with --write-kubeconfig, or use "+
 			"--merge-kubeconfig", path)}
-	case there != nil && there.Server != c.apiURL():
+	case there != nil && !c.isAPI(there.Server):
 		return []error{fmt.Errorf("%s: its cluster %q is at %s, not at %s: rename one of them, or move the file away", path, name,
 			there.Server, c.apiURL())}
 	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+	if info, err := os.Stat(filepath.Dir(path)); !c.options.MergeKubeconfig && (err != nil || !info.IsDir()) {
 		return []error{fmt.Errorf("%s: there is no such directory: name another file with --write-kubeconfig", filepath.Dir(path))}
 	}
 	return nil
+}
+
+// isAPI tells whether a kubeconfig's server is the load balancer.
+func (c *cluster) isAPI(server string) bool {
+	host, port := kube.ServerHost(server)
+	return sameAddress(host, c.file.LoadBalancer.Address) && port == strconv.Itoa(c.file.LoadBalancer.Ports.KubeAPI)
 }
 
 func (c *cluster) newKubeconfig(ctx context.Context) (*clientcmdapi.Config, error) {
@@ -131,10 +138,16 @@ func (c *cluster) writeKubeconfig(ctx context.Context) error {
 	return nil
 }
 
-// writePrivate replaces a file in one step; only its owner can read it, at any moment.
+// writePrivate replaces a file in one step; only its owner can read it, at any moment. A symbolic link stays one.
 func writePrivate(path string, config *clientcmdapi.Config) error {
 	text, err := clientcmd.Write(*config)
 	if err != nil {
+		return err
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // ~/.kube of somebody who has none yet
 		return err
 	}
 	part, err := os.CreateTemp(filepath.Dir(path), ".kubeconfig-*") // made with mode 0600

@@ -124,9 +124,9 @@ func (o *Options) Run(ctx context.Context) error {
 	if err := c.confirmAdoption(ctx, confirmer); err != nil {
 		return err
 	}
-	unlock, err := c.seed.conn.Lock(ctx, lockPath)
+	unlock, err := c.lock(ctx)
 	if err != nil {
-		return cli.Refuse("locking the control plane on %s: %w", c.seed.conn.Name(), err)
+		return err
 	}
 	defer func() { _ = unlock() }() // the lock ends with the connection, too
 	result, err := step.Run(ctx, c.steps(), reporter)
@@ -142,6 +142,21 @@ func (o *Options) Run(ctx context.Context) error {
 
 // lockPath is locked on the first controller while a command changes the control plane.
 const lockPath = "/run/lock/kubectl-ha.lock"
+
+// lockTimeout is short: a lock that a command left behind when it was killed is free within moments, and what was seen of
+// the hosts does not hold after a command that went on for long.
+const lockTimeout = 7 * time.Second
+
+func (c *cluster) lock(ctx context.Context) (unlock func() error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	unlock, err = c.seed.conn.Lock(ctx, lockPath)
+	var held *host.LockedError
+	if errors.As(err, &held) {
+		return nil, cli.Refuse("another command is changing the control plane: %w", err)
+	}
+	return unlock, err
+}
 
 func (o *Options) printPlan(ctx context.Context, c *cluster) error {
 	planned, err := step.Plan(ctx, c.steps())
@@ -171,7 +186,12 @@ func (o *Options) printSummary(c *cluster, result step.Result) {
 	}
 	fmt.Fprintf(o.Out, "The control plane at %s is highly available: %d controllers, %d steps run, %d not needed.\n",
 		address, len(c.controllers), result.Changed, result.Skipped)
-	if path := c.kubeconfigPath(); path != "" {
+	switch path := c.kubeconfigPath(); {
+	case o.MergeKubeconfig && o.Kubeconfig == "":
+		fmt.Fprintf(o.Out, "Next: kubectl --context %s get nodes\n", c.contextName())
+	case o.MergeKubeconfig:
+		fmt.Fprintf(o.Out, "Next: kubectl --kubeconfig %s --context %s get nodes\n", path, c.contextName())
+	case path != "":
 		fmt.Fprintf(o.Out, "Next: kubectl --kubeconfig %s get nodes\n", path)
 	}
 }

@@ -1,6 +1,7 @@
 package hainit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,14 @@ func (c *cluster) preflight(ctx context.Context) error {
 	problems := c.problems
 	problems = append(problems, c.checkHosts()...)
 	problems = append(problems, c.checkPorts()...)
-	problems = append(problems, c.checkHAProxy(ctx)...)
-	problems = append(problems, c.checkRoutes(ctx)...)
+	problems = append(problems, c.checkFiles()...)
 	if c.seed != nil {
 		problems = append(problems, c.checkK0s()...)
 		problems = append(problems, c.checkBinaries(ctx)...)
 		problems = append(problems, c.checkControlPlane(ctx)...)
 	}
+	problems = append(problems, c.checkHAProxy(ctx)...)
+	problems = append(problems, c.checkRoutes(ctx)...)
 	problems = append(problems, c.checkKubeconfig()...)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -66,23 +68,24 @@ func (c *cluster) checkHosts() []error {
 }
 
 func comparePair(a, b *machine) []error {
-	var problems []error
-	if slices.Contains(b.facts.Addresses, a.address) || slices.Contains(a.facts.Addresses, b.address) {
-		return []error{fmt.Errorf("%s and %s are the same host (%s is on both): remove one entry from the file",
-			a.conn.Name(), b.conn.Name(), a.address)}
+	for _, address := range []netip.Addr{a.address, b.address} {
+		if slices.Contains(a.facts.Addresses, address) && slices.Contains(b.facts.Addresses, address) {
+			return []error{fmt.Errorf("%s and %s are the same host (%s is on both): remove one entry from the file",
+				a.conn.Name(), b.conn.Name(), address)}
+		}
 	}
 	if a.name() == b.name() {
-		problems = append(problems, fmt.Errorf("%s and %s are both named %q: set hostname to different names",
-			a.conn.Name(), b.conn.Name(), a.name()))
+		return []error{fmt.Errorf("%s and %s are both named %q: set hostname to different names",
+			a.conn.Name(), b.conn.Name(), a.name())}
 	}
-	return problems
+	return nil
 }
 
 // checkClocks compares every host with the one whose clock is in the middle.
 func (c *cluster) checkClocks() []error {
 	type clock struct {
-		name          string
-		offset, error time.Duration
+		name           string
+		offset, within time.Duration
 	}
 	var clocks []clock
 	for _, m := range c.machines() {
@@ -91,7 +94,7 @@ func (c *cluster) checkClocks() []error {
 	for _, b := range c.balancers {
 		clocks = append(clocks, clock{b.conn.Name(), b.facts.ClockOffset, b.facts.ClockOffsetError})
 	}
-	slices.SortStableFunc(clocks, func(a, b clock) int { return int(a.offset - b.offset) })
+	slices.SortStableFunc(clocks, func(a, b clock) int { return cmp.Compare(a.offset, b.offset) })
 	if len(clocks) == 0 {
 		return nil
 	}
@@ -99,7 +102,7 @@ func (c *cluster) checkClocks() []error {
 	var problems []error
 	for _, k := range clocks {
 		apart := (k.offset - middle.offset).Abs()
-		if apart-k.error-middle.error > maxClockOffset {
+		if apart-k.within-middle.within > maxClockOffset {
 			problems = append(problems, fmt.Errorf("%s: its clock is %s apart from that of %s: synchronise the hosts' clocks "+
 				"(chrony, systemd-timesyncd)", k.name, apart.Round(time.Second), middle.name))
 		}
@@ -111,7 +114,7 @@ func (c *cluster) checkClocks() []error {
 func (c *cluster) checkK0s() []error {
 	var problems []error
 	problem := func(m *machine, format string, args ...any) {
-		problems = append(problems, fmt.Errorf(m.conn.Name()+": "+format, args...))
+		problems = append(problems, fmt.Errorf("%s: "+format, append([]any{m.conn.Name()}, args...)...))
 	}
 	for _, m := range c.machines() {
 		if m.facts.InitSystem == "" {
@@ -129,13 +132,21 @@ func (c *cluster) checkK0s() []error {
 		case m.ca != "" && c.seed.ca != m.ca:
 			problem(m, "it belongs to another cluster than %s: run `k0s reset` on the host that is to join the other",
 				c.seed.conn.Name())
-		case m.ca == "" && m.facts.EtcdData && !m.running():
+		case m.running() && m.ca == "":
+			problem(m, "k0s runs, but its data is not in %s: correct dataDir%s", m.host.DataDirOrDefault(), insteadOf(m.status.Vars.DataDir))
+		case m.running() && m.status.Vars.StartupConfigPath != "" && m.status.Vars.StartupConfigPath != k0s.ConfigPath:
+			problem(m, "k0s runs with the configuration %s: move it to %s, where all of k0s's commands look for it, and reinstall "+
+				"the service", m.status.Vars.StartupConfigPath, k0s.ConfigPath)
+		case m.ca == "" && m.etcdData:
 			problem(m, "there is data of an earlier etcd membership in %s: run `k0s reset` on it", m.host.DataDirOrDefault())
 		}
 	}
 	for _, m := range c.workers {
 		if m.facts.Services[k0s.ControllerService] == "active" {
 			problem(m, "k0s runs as a controller, not as a worker: reset it, or correct the host's role")
+		}
+		if !m.fresh && (!c.exists() || m.ca != "" && m.ca != c.seed.ca) {
+			problem(m, "it belongs to another cluster, whose API is at %s: run `k0s stop` and `k0s reset` on it", m.apiServer)
 		}
 	}
 	if c.seed.config != nil && c.exists() {
@@ -146,20 +157,52 @@ func (c *cluster) checkK0s() []error {
 
 func (c *cluster) checkRunningConfig() []error {
 	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("%s: %s: "+format, append([]any{c.seed.conn.Name(), k0s.ConfigPath}, args...)...))
+	}
 	running := c.seed.config
-	at := c.seed.conn.Name() + ": " + k0s.ConfigPath + ": "
 	if storage := running.StorageType(); storage != "etcd" {
-		problems = append(problems, fmt.Errorf(at+"its storage is %s, which cannot be shared by several controllers: "+
-			"move to etcd first (k0s backup and restore)", storage))
+		problem("its storage is %s, which cannot be shared by several controllers: move to etcd first (k0s backup and restore)",
+			storage)
 	}
 	if running.NodeLocalLB() {
-		problems = append(problems, errors.New(at+"node-local load balancing is on, which excludes an external load "+
-			"balancer: turn spec.network.nodeLocalLoadBalancing off first"))
+		problem("node-local load balancing is on, which excludes an external load balancer: turn " +
+			"spec.network.nodeLocalLoadBalancing off first")
 	}
 	address := c.file.LoadBalancer.Address
-	if external := running.ExternalAddress(); external != "" && external != address {
-		problems = append(problems, fmt.Errorf(at+"its externalAddress is %s, but the load balancer's is %s: correct one of them",
-			external, address))
+	if external := running.ExternalAddress(); external != "" && !sameAddress(external, address) {
+		problem("its externalAddress is %s, but the load balancer's is %s: correct one of them", external, address)
+	}
+	return problems
+}
+
+// insteadOf says what a running k0s has, where it tells.
+func insteadOf(value string) string {
+	if value == "" {
+		return ""
+	}
+	return " to " + value
+}
+
+// sameAddress compares addresses and names however they are written.
+func sameAddress(a, b string) bool {
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	if errX == nil && errY == nil {
+		return x.Unmap() == y.Unmap()
+	}
+	return strings.EqualFold(a, b)
+}
+
+// checkFiles looks for the files on this machine that new hosts are to get.
+func (c *cluster) checkFiles() []error {
+	var problems []error
+	for _, m := range c.fresh() {
+		for _, f := range m.host.Files {
+			if _, err := destinations(f); err != nil {
+				problems = append(problems, at(m.host.Conn, err))
+			}
+		}
 	}
 	return problems
 }
@@ -236,10 +279,24 @@ func (c *cluster) checkRoutes(ctx context.Context) []error {
 		}
 	}
 	ports := c.file.LoadBalancer.Ports
+	all := []int{ports.KubeAPI, ports.Konnectivity, ports.ControllerJoin}
 	for _, b := range c.balancers {
 		for _, m := range c.controllers {
-			for _, port := range []int{ports.KubeAPI, ports.Konnectivity, ports.ControllerJoin} {
+			for _, port := range all {
 				routes = append(routes, route{b.conn, netip.AddrPortFrom(m.address, uint16(port)).String()})
+			}
+		}
+		// An address that moves between hosts may come up with HAProxy alone, and firewalld is opened later.
+		if address, err := netip.ParseAddr(c.file.LoadBalancer.Address); err == nil && !b.facts.Firewalld &&
+			slices.Contains(b.facts.Addresses, address.Unmap()) {
+			for _, m := range c.fresh() {
+				needed := all
+				if !m.host.IsController() {
+					needed = []int{ports.KubeAPI, ports.Konnectivity}
+				}
+				for _, port := range needed {
+					routes = append(routes, route{m.conn, netip.AddrPortFrom(address, uint16(port)).String()})
+				}
 			}
 		}
 	}

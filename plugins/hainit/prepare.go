@@ -24,7 +24,9 @@ func (c *cluster) prepared() []*machine {
 	return hosts
 }
 
-func (m *machine) rename() bool { return m.host.Hostname != "" && m.host.Hostname != m.facts.Hostname }
+func (m *machine) rename() bool {
+	return m.fresh && m.host.Hostname != "" && m.host.Hostname != m.facts.Hostname
+}
 
 func (c *cluster) skipPrepare(context.Context) (string, error) {
 	if len(c.prepared()) == 0 {

@@ -2,6 +2,7 @@ package hainit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -13,10 +14,25 @@ func (c *cluster) skipSeed(ctx context.Context) (string, error) {
 }
 
 func (c *cluster) detailSeed(context.Context) ([]string, error) {
-	if c.exists() {
-		return []string{"start " + c.seed.name()}, nil
+	if !c.exists() {
+		return []string{fmt.Sprintf("%s: write k0s.yaml, install and start k0s", c.seed.name())}, nil
 	}
-	return []string{fmt.Sprintf("%s: write k0s.yaml, install and start k0s", c.seed.name())}, nil
+	var lines []string
+	for _, m := range c.stopped() {
+		lines = append(lines, m.name()+": start k0s")
+	}
+	return lines, nil
+}
+
+// stopped lists the members of a control plane that is down: the seed alone may not have etcd's quorum.
+func (c *cluster) stopped() []*machine {
+	var hosts []*machine
+	for _, m := range c.controllers {
+		if m == c.seed || c.running(m) && !m.running() {
+			hosts = append(hosts, m)
+		}
+	}
+	return hosts
 }
 
 // startSeed starts the controller that the others join. One that belongs to a cluster already keeps its service and
@@ -31,7 +47,8 @@ func (c *cluster) startSeed(ctx context.Context) error {
 		}
 	}
 	line.Update("starting")
-	if err := m.node.Start(ctx); err != nil {
+	err := c.each(ctx, c.stopped(), func(ctx context.Context, m *machine) error { return m.node.Start(ctx) })
+	if err != nil {
 		return err
 	}
 	line.Update("waiting for its API server")
@@ -39,5 +56,9 @@ func (c *cluster) startSeed(ctx context.Context) error {
 		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
 	}
 	line.Done("ready")
-	return c.connectAPI(ctx)
+	members, err := c.members(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.meet(members)...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,13 +55,16 @@ func (c *cluster) checkBinaries(ctx context.Context) []error {
 	}
 	c.version = version
 	c.uploads = map[string]upload{}
+	var there []*machine
 	for _, m := range c.fresh() {
 		path := m.host.K0sBinaryPath
 		switch originOf(m, version) {
 		case originHost:
 			if m.facts.K0sVersion == "" {
 				problems = append(problems, fmt.Errorf("%s: there is no k0s on it, though useExistingK0s says so", m.conn.Name()))
+				continue
 			}
+			there = append(there, m)
 		case originFile:
 			if _, known := c.uploads[path]; known {
 				continue
@@ -73,7 +77,7 @@ func (c *cluster) checkBinaries(ctx context.Context) []error {
 		case originCache, originDownload:
 		}
 	}
-	return problems
+	return append(problems, c.checkVersions(there)...)
 }
 
 // measure reads a file once for its size and SHA-256.
@@ -145,29 +149,32 @@ func (c *cluster) stage(ctx context.Context) error {
 		case originHost:
 		}
 		if err != nil {
-			return fmt.Errorf("%s: putting k0s on it: %w", m.conn.Name(), err)
+			return fmt.Errorf("putting k0s on it: %w", err)
 		}
+		m.node.Binary = k0s.DefaultBinary
 		m.facts.K0sVersion, err = m.node.Version(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return c.checkSameVersion()
+	return errors.Join(c.checkVersions(c.fresh())...)
 }
 
-func (c *cluster) checkSameVersion() error {
+// checkVersions compares the k0s that is on the hosts with the one that they are to have.
+func (c *cluster) checkVersions(hosts []*machine) []error {
 	want := c.version
-	if want == "" {
-		want = c.seed.facts.K0sVersion
-	}
-	for _, m := range c.fresh() {
+	var problems []error
+	for _, m := range hosts {
+		if want == "" {
+			want = m.facts.K0sVersion // none is named: the first decides
+		}
 		if !sameVersion(m.facts.K0sVersion, want) {
-			return fmt.Errorf("%s: its k0s is %s, not %s: name one version for all hosts in spec.k0s.version, or one executable "+
-				"in k0sBinaryPath", m.conn.Name(), m.facts.K0sVersion, want)
+			problems = append(problems, fmt.Errorf("%s: its k0s is %s, not %s: name one version for all hosts in "+
+				"spec.k0s.version, or one executable in k0sBinaryPath", m.conn.Name(), m.facts.K0sVersion, want))
 		}
 	}
-	return nil
+	return problems
 }
 
 func (c *cluster) upload(ctx context.Context, m *machine, u upload) error {

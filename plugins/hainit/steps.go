@@ -74,7 +74,7 @@ func (c *cluster) steps() []step.Step {
 		{
 			Title:  "Send connections to all controllers",
 			Skip:   c.skipBalance(c.all),
-			Detail: c.detailBalance(c.all),
+			Detail: c.detailBalanceAll,
 			Run:    c.balance(c.all),
 		},
 		{

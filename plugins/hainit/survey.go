@@ -2,8 +2,6 @@ package hainit
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +12,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/pkg/report"
 )
 
@@ -73,22 +72,39 @@ func (m *machine) look(ctx context.Context, connect connectFunc) error {
 		return err
 	}
 	m.conn = conn
-	m.node = &k0s.Node{Machine: conn, DataDir: m.host.DataDirOrDefault()}
 	if m.facts, err = conn.Facts(ctx); err != nil {
 		return err
 	}
+	m.node = &k0s.Node{
+		Machine: conn, Binary: m.facts.K0sPath, DataDir: m.host.DataDirOrDefault(), KubeletRootDir: m.host.KubeletRootDir,
+	}
 	if m.address, err = clusterAddress(m.host, m.facts); err != nil {
-		return fmt.Errorf("%s: %w", conn.Name(), err)
+		return err
 	}
 	if m.host.IsController() {
 		err = m.lookAtController(ctx)
 		m.fresh = m.ca == "" && !m.running()
-		m.seen = err == nil
+	} else {
+		err = m.lookAtWorker(ctx)
+		m.fresh = m.apiServer == ""
+	}
+	m.seen = err == nil
+	return err
+}
+
+func (m *machine) lookAtWorker(ctx context.Context) error {
+	kubeconfig, err := m.node.KubeletKubeconfig(ctx)
+	if err != nil || kubeconfig == nil {
 		return err
 	}
-	m.apiServer, err = m.node.KubeletServer(ctx)
-	m.fresh = m.apiServer == ""
-	m.seen = err == nil
+	if m.apiServer, err = k0s.KubeletServer(kubeconfig); err != nil {
+		return err
+	}
+	ca, err := kube.AuthorityOf(kubeconfig)
+	if err != nil || len(ca) == 0 {
+		return err
+	}
+	m.ca, err = kube.Fingerprint(ca)
 	return err
 }
 
@@ -116,7 +132,7 @@ func (m *machine) lookAtController(ctx context.Context) error {
 	}
 	if err == nil {
 		if m.config, err = config.ParseObject(data); err != nil {
-			return fmt.Errorf("%s: reading %s: %w", m.conn.Name(), k0s.ConfigPath, err)
+			return fmt.Errorf("reading %s: %w", k0s.ConfigPath, err)
 		}
 	}
 	ca, err := m.conn.ReadFile(ctx, m.node.PKI("ca.crt"))
@@ -124,8 +140,12 @@ func (m *machine) lookAtController(ctx context.Context) error {
 		return err
 	}
 	if err == nil {
-		sum := sha256.Sum256(ca)
-		m.ca = hex.EncodeToString(sum[:])
+		if m.ca, err = kube.Fingerprint(ca); err != nil {
+			return fmt.Errorf("reading %s: %w", m.node.PKI("ca.crt"), err)
+		}
+	}
+	if m.etcdData, err = m.node.HasEtcdData(ctx); err != nil {
+		return err
 	}
 	if m.facts.K0sVersion != "" && m.facts.Services[k0s.ControllerService] == "active" {
 		// k0s may be between two starts: then it does not answer, and is started or awaited like one that is stopped.
@@ -177,12 +197,13 @@ func unjoin(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what Join itself made
-		var all []error
-		for _, e := range joined.Unwrap() {
-			all = append(all, unjoin(e)...)
-		}
-		return all
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what Join itself made
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
+		return []error{err} // fmt.Errorf makes such errors too, which say more than their parts
 	}
-	return []error{err}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, unjoin(e)...)
+	}
+	return all
 }

@@ -42,22 +42,22 @@ func (c *cluster) joinWorkers(ctx context.Context) error {
 	hosts := c.newWorkers()
 	token, err := c.seed.node.CreateToken(ctx, "worker", tokenExpiry)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.seed.conn.Name(), err)
+		return at(c.seed.host.Conn, err)
 	}
 	err = c.each(ctx, hosts, func(ctx context.Context, m *machine) error {
 		line := c.report.Host(m.name())
 		if m.fresh {
 			line.Update("installing")
 			if err := m.node.WriteToken(ctx, token); err != nil {
-				return fmt.Errorf("%s: %w", m.conn.Name(), err)
+				return err
 			}
 			if err := c.install(ctx, m, k0s.TokenPath); err != nil {
-				return fmt.Errorf("%s: %w", m.conn.Name(), err)
+				return err
 			}
 		}
 		line.Update("starting")
 		if err := m.conn.Service(k0s.WorkerService).Restart(ctx); err != nil {
-			return fmt.Errorf("%s: starting k0s: %w", m.conn.Name(), err)
+			return err
 		}
 		line.Update("waiting for its Node")
 		err := c.await(ctx, m.name()+" has a Node", func(ctx context.Context) error {
@@ -90,7 +90,7 @@ func (c *cluster) nodeOf(ctx context.Context, m *machine) (kube.Node, error) {
 func (c *cluster) misdirected() []*machine {
 	var hosts []*machine
 	for _, m := range c.workers {
-		if address, _ := kube.ServerHost(m.apiServer); !m.fresh && address != c.file.LoadBalancer.Address {
+		if address, _ := kube.ServerHost(m.apiServer); !m.fresh && !sameAddress(address, c.file.LoadBalancer.Address) {
 			hosts = append(hosts, m)
 		}
 	}
@@ -124,11 +124,8 @@ func (c *cluster) repoint(ctx context.Context) error {
 	for _, m := range c.misdirected() {
 		line := c.report.Host(m.name())
 		line.Update("re-pointing its kubelet")
-		if err := m.node.SetKubeletServer(ctx, c.apiURL()); err != nil {
-			return fmt.Errorf("%s: %w", m.conn.Name(), err)
-		}
-		if err := m.conn.Service(k0s.WorkerService).Restart(ctx); err != nil {
-			return fmt.Errorf("%s: restarting k0s: %w", m.conn.Name(), err)
+		if err := c.repointOne(ctx, m); err != nil {
+			return at(m.host.Conn, err)
 		}
 		m.apiServer = c.apiURL()
 		line.Done("asks the load balancer")
@@ -144,6 +141,16 @@ func (c *cluster) repoint(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// repointOne changes a kubelet's server while k0s is stopped: wherever this is cut off, the next run starts k0s or does
+// the rest. Pods run on meanwhile.
+func (c *cluster) repointOne(ctx context.Context, m *machine) error {
+	service := m.conn.Service(k0s.WorkerService)
+	if err := service.Stop(ctx); err != nil {
+		return err
+	}
+	return errors.Join(m.node.SetKubeletServer(ctx, c.apiURL()), service.Start(ctx))
 }
 
 func (c *cluster) knows(node string) bool {

@@ -25,14 +25,14 @@ func (c *Confirmer) Confirm(ctx context.Context, question, remedy string) error 
 		return nil
 	}
 	if !c.Terminal {
-		return Refuse("%s: there is no terminal to ask on: %s", question, remedy)
+		return Refuse("there is no terminal to ask %q on: %s", question, remedy)
 	}
 	yes, err := c.Ask(ctx, question)
 	if err != nil {
 		return err
 	}
 	if !yes {
-		return Refuse("%s: answered no", question)
+		return Refuse("the answer to %q was no", question)
 	}
 	return nil
 }

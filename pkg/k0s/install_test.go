@@ -12,7 +12,7 @@ func TestInstallArgs(t *testing.T) {
 		want    string
 	}{
 		"first controller":  {Install{Controller: true}, "install controller --config /etc/k0s/k0s.yaml --force"},
-		"joining worker":    {Install{TokenFile: TokenPath}, "install worker --token-file /etc/k0s/k0stoken --force"},
+		"joining worker":    {Install{TokenFile: TokenPath}, "install worker --token-file /etc/k0s/kubectl-ha.token --force"},
 		"worker's own dirs": {Install{KubeletRootDir: "/data/kubelet"}, "install worker --kubelet-root-dir /data/kubelet --force"},
 		"controller+worker": {
 			Install{Controller: true, EnableWorker: true, NoTaints: true, TokenFile: "/t"},

@@ -22,7 +22,7 @@ const (
 	DefaultBinary  = "/usr/local/bin/k0s"
 	DefaultDataDir = "/var/lib/k0s"
 	ConfigPath     = "/etc/k0s/k0s.yaml"
-	TokenPath      = "/etc/k0s/k0stoken" //nolint:gosec // where the token lies, not the token
+	TokenPath      = "/etc/k0s/kubectl-ha.token"
 )
 
 // Names of the services that `k0s install` makes, the same under systemd and OpenRC.

@@ -69,6 +69,18 @@ func (n *Node) WriteToken(ctx context.Context, token Token) error {
 // has to stay, and ignores what it says on a host that has joined.
 const UsedTokenNote = "# the join token was used and removed\n"
 
+// HasToken tells whether a token that WriteToken wrote is still on the host.
+func (n *Node) HasToken(ctx context.Context) (bool, error) {
+	data, err := n.Machine.ReadFile(ctx, TokenPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for a join token: %w", err)
+	}
+	return string(data) != UsedTokenNote, nil
+}
+
 // ClearToken overwrites the token on the host, if it has one.
 func (n *Node) ClearToken(ctx context.Context) error {
 	if _, err := n.Machine.ReadFile(ctx, TokenPath); errors.Is(err, fs.ErrNotExist) {

@@ -84,6 +84,11 @@ func (c *cluster) steps() []step.Step {
 			Run:    c.joinWorkers,
 		},
 		{
+			Title: "Overwrite join tokens that a run that was cut off left on hosts",
+			Skip:  c.skipTokens,
+			Run:   c.clearTokens,
+		},
+		{
 			Title:  "Point the kubelets of existing workers to the load balancer",
 			Skip:   c.skipRepoint,
 			Detail: c.detailRepoint,

@@ -31,7 +31,7 @@ func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 	}
 	t.Logf("completed after being killed %d times", len(killed))
 	for _, step := range []string{"Install HAProxy", "Put k0s", "Put HAProxy", "Start the first", "Let HAProxy ask",
-		"Join the other", "Send connections", "Join the workers", "Write the kubeconfig", "Verify"} {
+		"Join the other", "Join the workers", "Write the kubeconfig", "Verify"} {
 		if !killedIn(killed, step) {
 			t.Errorf("no run was killed in the step %q: %v", step, killed)
 		}
@@ -42,7 +42,7 @@ func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 	if r := s.mustInit(); !strings.Contains(r.stdout, "Nothing was changed") {
 		t.Errorf("after completion nothing must be left to do: %s", r.stdout)
 	}
-	if leftovers := s.sh(guide[1], "ls /usr/local/bin/*.part-* /etc/k0s/*.part-* 2>/dev/null; cat /etc/k0s/k0stoken"); strings.Contains(leftovers, "part-") ||
+	if leftovers := s.sh(guide[1], "ls /usr/local/bin/*.part-* /etc/k0s/*.part-* 2>/dev/null; cat /etc/k0s/kubectl-ha.token"); strings.Contains(leftovers, "part-") ||
 		!strings.HasPrefix(leftovers, "#") {
 		t.Errorf("left on a host: %s", leftovers)
 	}

@@ -74,10 +74,10 @@ func TestNewcomersGetATokenAndAService(t *testing.T) {
 	}
 	h := w.hosts["10.10.1.2"]
 	const did = `run mkdir -p /etc/k0s
-write /etc/k0s/k0stoken
+write /etc/k0s/kubectl-ha.token
 run mkdir -p /etc/k0s
 write /etc/k0s/k0s.yaml
-run /usr/local/bin/k0s install controller --config /etc/k0s/k0s.yaml --enable-worker --no-taints --token-file /etc/k0s/k0stoken --force`
+run /usr/local/bin/k0s install controller --config /etc/k0s/k0s.yaml --enable-worker --no-taints --token-file /etc/k0s/kubectl-ha.token --force`
 	if got := h.did(); got != did {
 		t.Errorf("did:\n%s", got)
 	}

@@ -154,7 +154,7 @@ func (d Desired) validate() error {
 			errs = append(errs, fmt.Errorf("servers %q and %q: both have the address %s", other, s.Name, s.Address))
 		}
 		if !ValidName(s.Name) || names[s.Name] {
-			errs = append(errs, fmt.Errorf("server %q: its name must be of its own and of letters, digits and - _ . :",
+			errs = append(errs, fmt.Errorf("server %q: its name must be of its own, and of letters, digits and the characters -_.: alone",
 				s.Name))
 		}
 		addresses[s.Address], names[s.Name] = s.Name, true

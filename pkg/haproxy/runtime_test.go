@@ -233,7 +233,7 @@ func TestCurrentFollowsASymbolicLink(t *testing.T) {
 
 // Dialling is refused to an SSH user who is not root, while commands run as root.
 func TestRuntimeSocketIsReachedThroughACommandWhenDiallingIsRefused(t *testing.T) {
-	f, b := newFake(t, hosts(1, 2)...)
+	f, _ := newFake(t, hosts(1, 2)...)
 	dials := 0
 	machine := &localMachine{path: fakeSocat(t), before: func(operation, _ string) error {
 		if operation == "dial" {
@@ -242,7 +242,7 @@ func TestRuntimeSocketIsReachedThroughACommandWhenDiallingIsRefused(t *testing.T
 		}
 		return nil
 	}}
-	b = f.balancer(machine)
+	b := f.balancer(machine)
 	if err := b.Apply(t.Context(), makePlan(t, b, hosts(2, 3))); err != nil {
 		t.Fatal(err)
 	}

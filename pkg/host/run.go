@@ -206,10 +206,10 @@ func (h *Host) abandon(process protocol.Waiter, stderr *stderrTail, done <-chan 
 			}
 		}
 		if closer, ok := process.(io.Closer); ok {
-			closer.Close()
+			_ = closer.Close() // it is given up
 		}
 		select {
-		case <-done:
+		case <-done: //nolint:errcheck // how it ended was asked for elsewhere
 		case <-ctx.Done():
 		}
 	})

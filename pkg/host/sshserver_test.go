@@ -96,8 +96,6 @@ func (s *server) program(name, script string) {
 	}
 }
 
-func (s *server) address() string { return s.listener.Addr().String() }
-
 func (s *server) port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 
 // knownAs is the server's name in known_hosts.

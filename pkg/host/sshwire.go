@@ -244,7 +244,7 @@ func (w *sshWire) StartProcess(ctx context.Context, command string, stdin io.Rea
 	case <-ctx.Done():
 		go func() {
 			if s := <-result; s.err == nil {
-				s.process.Close()
+				_ = s.process.Close() // it is given up
 			}
 		}()
 		return nil, context.Cause(ctx)

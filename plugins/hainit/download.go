@@ -103,7 +103,7 @@ func download(ctx context.Context, web *http.Client, url, file, want string) (u 
 	if err != nil {
 		return u, err
 	}
-	defer os.Remove(part.Name())
+	defer func() { _ = os.Remove(part.Name()) }() // it is gone once it has its name
 	_, err = io.Copy(part, response.Body)
 	if err = errors.Join(err, part.Close()); err != nil {
 		return u, err

@@ -154,7 +154,7 @@ func writePrivate(path string, config *clientcmdapi.Config) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name())
+	defer func() { _ = os.Remove(part.Name()) }() // it is gone once it has its name
 	_, err = part.Write(text)
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return err

@@ -95,7 +95,7 @@ func (o *Options) Validate() error {
 // Run does it.
 func (o *Options) Run(ctx context.Context) error {
 	reporter := report.New(o.ErrOut, report.Options{Mode: o.Progress})
-	defer reporter.Close()
+	defer func() { _ = reporter.Close() }()
 	terminal := report.IsTerminal(o.In)
 	confirmer := &cli.Confirmer{In: o.In, Out: o.ErrOut, Terminal: terminal, Yes: o.Yes}
 	for _, warning := range o.file.Warnings {

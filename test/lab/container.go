@@ -65,7 +65,7 @@ func findPrivileges(ctx context.Context, stateDir, image string) (privileges, er
 	var errs []error
 	for _, p := range []privileges{privileged, capabilities} {
 		args := append([]string{"run", "--rm", "--network", "none", "--label", labelLab + "=probe"}, p.flags()...)
-		if _, err := dockerMake(ctx, append(args, image, "/bin/true")...); err != nil {
+		if err := dockerMake(ctx, append(args, image, "/bin/true")...); err != nil {
 			errs = append(errs, fmt.Errorf("with %s: %w", p, err))
 			continue
 		}

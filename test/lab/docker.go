@@ -40,17 +40,17 @@ const makeLimit = 2 * time.Minute
 
 // dockerMake runs a docker command that makes something. Docker goes on making it when the command is interrupted, and
 // a clean-up at that moment would miss it; so the command runs to its end, and only then ctx counts.
-func dockerMake(ctx context.Context, args ...string) (string, error) {
+func dockerMake(ctx context.Context, args ...string) error {
 	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeLimit)
 	defer cancel()
-	out, err := docker(limited, nil, args...)
+	_, err := docker(limited, nil, args...)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return out, err
+	return err
 }
 
 // dockerError is a docker command that ended with an exit code other than 0.

@@ -55,7 +55,7 @@ func (h *Host) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := dockerMake(ctx, h.lab.record.createArgs(h.hostRecord)...); err != nil {
+	if err := dockerMake(ctx, h.lab.record.createArgs(h.hostRecord)...); err != nil {
 		return h.errorf("creating it: %w", err)
 	}
 	if _, err := docker(ctx, bytes.NewReader(files), "cp", "-", h.container+":/"); err != nil {

@@ -24,7 +24,7 @@ func createNetwork(ctx context.Context, lab string, asked netip.Prefix) (netip.P
 			err = fmt.Errorf("subnet %s is in use on this machine (%s): choose another one", subnet, overlap)
 			continue
 		}
-		_, err = dockerMake(ctx, "network", "create", "--driver", "bridge", "--subnet", subnet.String(),
+		err = dockerMake(ctx, "network", "create", "--driver", "bridge", "--subnet", subnet.String(),
 			"--label", labelLab+"="+lab, networkName(lab))
 		if err == nil {
 			return subnet, nil

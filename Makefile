@@ -51,3 +51,7 @@ demo: build ## Three controllers behind HAProxy, set up by kubectl ha-init on th
 .PHONY: demo-down
 demo-down: ## Take the demo away
 	./test/demo.sh down
+
+.PHONY: bench-init
+bench-init: build ## Time ha-init beside the bare minimum done by hand
+	./test/bench-init.sh

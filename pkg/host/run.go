@@ -102,7 +102,7 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 	if stdout == nil {
 		stdout = io.Discard
 	}
-	out, stderr := &gate{w: stdout}, &stderrTail{}
+	out, stderr := &gate{w: stdout}, newStderrTail()
 	var input *inputReader
 	var in io.Reader
 	if stdin != nil {
@@ -199,6 +199,13 @@ func (h *Host) abandon(process protocol.Waiter, stderr *stderrTail, done <-chan 
 	h.ending.Go(func() {
 		ctx, stop := context.WithTimeout(context.Background(), endTimeout)
 		defer stop()
+		// A command may be cancelled before it has said who it is: what it wrote may still be under way.
+		select {
+		case <-stderr.announced:
+		case <-done:
+			return // it has ended already
+		case <-ctx.Done():
+		}
 		if pid := stderr.processID(); pid != "" && h.wire.lost() == nil {
 			kill, err := h.wire.StartProcess(ctx, h.asRoot("pid="+pid+"\n"+endScript), nil, io.Discard, io.Discard)
 			if err == nil {
@@ -322,10 +329,14 @@ const maxStderr = 4 << 10
 
 // stderrTail keeps the end of standard error and the process id that the prologue announces in it.
 type stderrTail struct {
+	announced chan struct{} // closed once the process id is known
+
 	mu   sync.Mutex
 	tail []byte
 	pid  string
 }
+
+func newStderrTail() *stderrTail { return &stderrTail{announced: make(chan struct{})} }
 
 func (s *stderrTail) Write(p []byte) (int, error) {
 	s.mu.Lock()
@@ -351,6 +362,7 @@ func (s *stderrTail) takePid() {
 		return
 	}
 	s.pid = string(line)
+	close(s.announced)
 	s.tail = append(s.tail[:at:at], rest...)
 }
 

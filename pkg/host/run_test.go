@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/k0sproject/rig/v2/protocol"
 )
 
 func TestOutput(t *testing.T) {
@@ -86,7 +88,7 @@ func TestStderrTail(t *testing.T) {
 		"never":             {[]string{"sh: not found\n"}, "", "sh: not found\n"},
 		"something strange": {[]string{"kubectl-ha-pid 1; reboot\n"}, "", ""},
 	} {
-		var tail stderrTail
+		tail := newStderrTail()
 		for _, w := range c.writes {
 			_, _ = tail.Write([]byte(w))
 		}
@@ -158,6 +160,52 @@ func TestCancelEndsTheCommandAndItsChildren(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lateWire holds back what commands write to standard error until it is released.
+type lateWire struct {
+	wire
+	released chan struct{}
+}
+
+func (w *lateWire) StartProcess(ctx context.Context, command string, in io.Reader, out, stderr io.Writer) (protocol.Waiter, error) {
+	return w.wire.StartProcess(ctx, command, in, out, lateWriter{stderr, w.released})
+}
+
+type lateWriter struct {
+	io.Writer
+	released chan struct{}
+}
+
+func (w lateWriter) Write(p []byte) (int, error) {
+	<-w.released
+	return w.Writer.Write(p)
+}
+
+func TestCancelEndsACommandWhoseProcessIDComesLate(t *testing.T) {
+	h, _ := connected(t)
+	late := &lateWire{h.wire, make(chan struct{})}
+	h.wire = late
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Output(ctx, "trap '' HUP; echo $$ >"+pidFile+"; while :; do sleep 0.1; done", nil)
+		done <- err
+	}()
+	var pid int
+	eventually(t, "the command runs", func() bool {
+		data, _ := os.ReadFile(pidFile)
+		n, _ := fmt.Sscan(string(data), &pid)
+		return n == 1
+	})
+	cancel()
+	<-done
+	close(late.released)
+	if err := h.Close(); err != nil { // waits for it
+		t.Error(err)
+	}
+	eventually(t, "the command is dead", func() bool { return !alive(pid) })
 }
 
 func alive(pid int) bool {

@@ -69,6 +69,16 @@ func (m *machine) readyz(ctx context.Context) error {
 	return k.Ready(ctx)
 }
 
+// up tells whether the machine's controller can be worked with: its API server is ready, and k0s, which starts its status
+// socket after that, takes commands.
+func (m *machine) up(ctx context.Context) error {
+	if err := m.readyz(ctx); err != nil {
+		return err
+	}
+	_, err := m.node.Status(ctx)
+	return err
+}
+
 // controlPlaneTimeout bounds how long a control plane that is on its way up, as after a run that was cut off, is waited
 // for before it is looked at.
 const controlPlaneTimeout = 20 * time.Second

@@ -62,7 +62,7 @@ func (c *cluster) convert(ctx context.Context) error {
 		if err := m.conn.Service(k0s.ControllerService).Restart(ctx); err != nil {
 			return at(m.host.Conn, err)
 		}
-		if err := c.await(ctx, "the API server on "+m.name()+" is ready again", m.readyz); err != nil {
+		if err := c.await(ctx, "the API server on "+m.name()+" is ready again", m.up); err != nil {
 			return err
 		}
 		m.config = object

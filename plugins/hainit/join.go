@@ -170,7 +170,7 @@ func (c *cluster) enter(ctx context.Context, m *machine) error {
 }
 
 func (c *cluster) awaitController(ctx context.Context, m *machine) error {
-	if err := c.await(ctx, "the API server on "+m.name()+" is ready", m.readyz); err != nil {
+	if err := c.await(ctx, "the API server on "+m.name()+" is ready", m.up); err != nil {
 		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
 	}
 	c.report.Host(m.name()).Done("ready")

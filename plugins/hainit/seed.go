@@ -52,7 +52,7 @@ func (c *cluster) startSeed(ctx context.Context) error {
 		return err
 	}
 	line.Update("waiting for its API server")
-	if err := c.await(ctx, "the API server on "+m.name()+" is ready", m.readyz); err != nil {
+	if err := c.await(ctx, "the API server on "+m.name()+" is ready", m.up); err != nil {
 		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
 	}
 	line.Done("ready")

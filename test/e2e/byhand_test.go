@@ -68,7 +68,11 @@ func (s *site) startByHand(name, externalAddress, token string) {
 		if err != nil {
 			return err
 		}
-		return cluster.Ready(ctx)
+		if err := cluster.Ready(ctx); err != nil {
+			return err
+		}
+		_, err = h.Exec(ctx, "k0s status", nil) // which answers later
+		return err
 	})
 }
 

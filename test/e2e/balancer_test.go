@@ -144,11 +144,11 @@ func (s *site) leader() string {
 }
 
 // stats are HAProxy's own lines of a backend's servers: by server, the fields by name.
-func (s *site) stats(backend string) map[string]map[string]string {
+func (s *site) stats(balancer, backend string) map[string]map[string]string {
 	s.t.Helper()
 	servers := map[string]map[string]string{}
 	var names []string
-	for line := range strings.Lines(s.sh(loadBalancer, "echo 'show stat' | socat - /var/lib/haproxy/kubectl-ha.sock")) {
+	for line := range strings.Lines(s.sh(balancer, "echo 'show stat' | socat - /var/lib/haproxy/kubectl-ha.sock")) {
 		fields := strings.Split(strings.TrimSpace(line), ",")
 		if strings.HasPrefix(line, "# ") {
 			names = fields
@@ -171,7 +171,7 @@ func (s *site) stats(backend string) map[string]map[string]string {
 func (s *site) downs(backend string) map[string]int {
 	s.t.Helper()
 	counts := map[string]int{}
-	for name, fields := range s.stats(backend) {
+	for name, fields := range s.stats(loadBalancer, backend) {
 		if n, err := strconv.Atoi(fields["chkdown"]); err == nil { // empty for a spare
 			counts[name] = n
 		}
@@ -185,7 +185,7 @@ func (s *site) awaitServers(names ...string) {
 	start := time.Now()
 	s.eventually(fmt.Sprintf("%q are up", names), func(context.Context) error {
 		var up []string
-		for name, fields := range s.stats("kubeAPI_backend") {
+		for name, fields := range s.stats(loadBalancer, "kubeAPI_backend") {
 			if fields["status"] == "UP" {
 				up = append(up, name)
 			}

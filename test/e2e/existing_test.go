@@ -118,7 +118,7 @@ func TestAClusterMadeByOtherMeansIsAdopted(t *testing.T) {
 	s.write(clusterFile{members: controllerWorker(guide...)})
 
 	refused := s.haInit()
-	if refused.code != 3 || !strings.Contains(refused.stderr, "--adopt-haproxy") || !strings.Contains(refused.stderr, "-backend kubeAPI_backend") {
+	if refused.code != 3 || !strings.Contains(refused.stderr, "--adopt-haproxy") || !strings.Contains(refused.stderr, "\n-    server "+guide[0]) {
 		t.Errorf("without a terminal, taking over must be refused with a diff: exit code %d\n%s", refused.code, refused.stderr)
 	}
 

@@ -78,11 +78,19 @@ func (s *site) startByHand(name, externalAddress, token string) {
 
 // direct is the API of one controller, not through the load balancer.
 func (s *site) direct(name string) (*kube.Cluster, error) {
+	kubeconfig, err := s.directKubeconfig(name)
+	if err != nil {
+		return nil, err
+	}
+	return kube.Connect(kubeconfig, nil)
+}
+
+func (s *site) directKubeconfig(name string) ([]byte, error) {
 	kubeconfig, err := s.host(name).ReadFile(s.t.Context(), "/var/lib/k0s/pki/admin.conf")
 	if err != nil {
 		return nil, err
 	}
-	return kube.Connect([]byte(strings.Replace(string(kubeconfig), "localhost", s.host(name).Address().String(), 1)), nil)
+	return []byte(strings.Replace(string(kubeconfig), "localhost", s.host(name).Address().String(), 1)), nil
 }
 
 // workerByHand joins a worker with a token of the controller.

@@ -30,6 +30,9 @@ func TestASingleControllerBecomesHighlyAvailable(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	s.startKubeProxy("worker-1", guide[0])
+	s.askFromInside("worker-1", guide[0])
+
 	file := clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...)}
 	s.write(file)
 	r := s.mustInit()
@@ -61,6 +64,13 @@ func TestASingleControllerBecomesHighlyAvailable(t *testing.T) {
 		}
 		return nil
 	})
+	s.eventually("kube-proxy follows", func(context.Context) error {
+		if leads := s.leadsTo("worker-1"); leads != s.lbAddress()+":6443" {
+			return fmt.Errorf("it leads to %q", leads)
+		}
+		return nil
+	})
+	s.askFromInside("worker-1", guide[0])
 	if server := s.sh("worker-1", "grep server: /var/lib/k0s/kubelet.conf"); !strings.Contains(server, s.lbAddress()) {
 		t.Errorf("the kubelet of worker-1 asks %s, not the load balancer", server)
 	}

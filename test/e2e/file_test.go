@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ type member struct {
 	name string // in the lab
 	role string
 	user string   // root when empty
+	key  string   // path of the private key; the lab's when empty
 	more []string // further lines of the host's entry
 }
 
@@ -59,12 +61,9 @@ func (s *site) text(f clusterFile) string {
 	line("spec:")
 	line("  hosts:")
 	for _, m := range f.members {
-		user := m.user
-		if user == "" {
-			user = "root"
-		}
+		user := cmp.Or(m.user, "root")
 		line("    - role: %s", m.role)
-		line("      ssh: {address: %s, user: %s, keyPath: %s}", s.host(m.name).Address(), user, s.KeyPath())
+		line("      ssh: {address: %s, user: %s, keyPath: %s}", s.host(m.name).Address(), user, cmp.Or(m.key, s.KeyPath()))
 		if m.role == "controller+worker" {
 			line("      noTaints: true")
 		}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 )
 
 func TestPreflightReportsEverythingAtOnceAndChangesNothing(t *testing.T) {
-	s := newSite(t, "guide", "cp4", "cp5", "cp6", "worker-1")
+	s := newSite(t, "guide", "cp4", "cp5", "cp6", "cp7", "worker-1")
 	s.sh("cp4", "systemd-run --unit=squatter --collect socat TCP-LISTEN:6443,fork,reuseaddr -; "+
 		"for i in $(seq 50); do ss -ltn | grep -q ':6443 ' && exit 0; sleep 0.1; done; exit 1")
 	if err := s.host("cp5").ShiftClock(t.Context(), time.Minute); err != nil {
@@ -22,12 +23,14 @@ func TestPreflightReportsEverythingAtOnceAndChangesNothing(t *testing.T) {
 	}
 	s.sh(loadBalancer, "rm -f /etc/apt/sources.list.d/* && apt-get update -q 2>&1") // no such package
 	file := clusterFile{members: controller(guide[0], guide[1], guide[2], "cp4", "cp5")}
-	file.members = append(file.members, member{name: "cp6", role: "controller", user: "nosudo"}, worker("worker-1")[0])
+	file.members = append(file.members, member{name: "cp6", role: "controller", user: "nosudo"},
+		member{name: "cp7", role: "controller", key: s.strangersKey()}, worker("worker-1")[0])
 	s.write(file)
 	s.forgeHostKey("worker-1")
 	s.mustFailSafely([]string{
 		`10\.\d+\.2\.2:22: (no answer within|.*no route to host)`,
 		`nosudo@\S+.*sudo`,
+		`10\.\d+\.7\.2.*accepts none of the keys`,
 		`10\.\d+\.20\.2.*key.*(changed|another)`,
 		`10\.\d+\.3\.2:22: port 6443, which k0s needs, is taken by socat`,
 		`10\.\d+\.5\.2:22: its clock is (1m0s|59s|1m1s) apart`,
@@ -89,6 +92,16 @@ func (s *site) everything() string {
 		b.WriteString(h.Name() + "\n" + out + "\n")
 	}
 	return b.String()
+}
+
+// strangersKey makes a private key that opens no host.
+func (s *site) strangersKey() string {
+	s.t.Helper()
+	path := s.path("strangers-key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path).CombinedOutput(); err != nil {
+		s.t.Fatalf("making a key: %v\n%s", err, out)
+	}
+	return path
 }
 
 // forgeHostKey makes known_hosts expect another key of the host than it has: that of the load balancer.

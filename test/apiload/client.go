@@ -1,0 +1,107 @@
+package apiload
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+// What is asked for is in every cluster. The first is read from etcd, with its quorum, at every request.
+const (
+	object  = "/api/v1/namespaces/kube-system"
+	watched = "/api/v1/namespaces/kube-system/configmaps?watch=true&allowWatchBookmarks=true&timeoutSeconds=3600"
+)
+
+// client is one client of the API, with connections of its own.
+type client struct {
+	http      *http.Client
+	transport *http.Transport
+	host      string
+}
+
+// newClient makes a client; http2 lets it send all its requests on one connection.
+func newClient(api *rest.Config, http2 bool) (*client, error) {
+	cfg := rest.CopyConfig(api)
+	tls, err := rest.TLSConfigFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!http2)
+	protocols.SetHTTP2(http2)
+	own := &http.Transport{TLSClientConfig: tls, Protocols: protocols, DisableKeepAlives: !http2,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}}
+	wrapped, err := rest.HTTPWrappersForConfig(cfg, own)
+	if err != nil {
+		return nil, err
+	}
+	url, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &client{&http.Client{Transport: wrapped}, own, strings.TrimSuffix(url.String(), "/")}, nil
+}
+
+// A connection that nobody answers on is given up as client-go gives it up by default (k8s.io/apimachinery, util/net).
+const (
+	pingAfter   = 30 * time.Second
+	pingTimeout = 15 * time.Second
+)
+
+func (c *client) close() { c.transport.CloseIdleConnections() }
+
+func (c *client) do(ctx context.Context, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.host+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+		response.Body.Close()
+		return nil, fmt.Errorf("%s: %s", response.Status, body)
+	}
+	return response, nil
+}
+
+// get asks once and reads the whole answer.
+func (c *client) get(ctx context.Context) error {
+	response, err := c.do(ctx, object)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+// watch opens a watch, within the timeout, and returns when it ends: with io.EOF when the server ended it.
+func (c *client) watch(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	opening := time.AfterFunc(timeout, func() { cancel(errors.New("the watch was not opened in time")) })
+	response, err := c.do(ctx, watched)
+	if !opening.Stop() && err != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	events := bufio.NewReader(response.Body)
+	for {
+		if _, err := events.ReadSlice('\n'); err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,20 +19,21 @@ import (
 	"time"
 
 	"github.com/k0sproject/rig/v2/protocol"
-	"github.com/k0sproject/rig/v2/protocol/openssh"
-	"github.com/k0sproject/rig/v2/sshconfig"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 )
 
-// opensshWire is rig's connection by the ssh program. The program verifies host keys, made strict by options that
-// win over ssh_config and the cluster file.
+// opensshWire is a rig connection (protocol.ProcessStarter) by the ssh program. The program verifies host keys, made
+// strict by options that win over ssh_config and the cluster file.
+//
+// rig's own is not used: its package asks the ssh program seven times for what it supports, whenever a program that
+// links it starts, and it looks for Windows on every host.
 type opensshWire struct {
-	conn    *openssh.Connection
 	args    []string // of ssh, up to and including the host
 	dir     string   // of sockets, for this connection alone
 	address string
+	master  string // socket of the connection that sessions share; empty when each has one of its own
 
 	mu   sync.Mutex
 	next int // number of the next forwarding socket
@@ -58,21 +60,48 @@ func strictOptions(timeout, keepAlive time.Duration) map[string]string {
 	}
 }
 
-// opensshOptions merges the cluster file's options, whose names are case-insensitive, under the strict ones.
-func opensshOptions(users map[string]any, strict map[string]string) sshconfig.OptionArguments {
-	options := sshconfig.OptionArguments{}
-	for name, value := range users {
-		overridden := slices.ContainsFunc(slices.Collect(maps.Keys(strict)), func(s string) bool {
-			return strings.EqualFold(s, name)
-		})
-		if !overridden {
-			options[name] = value
+// opensshOptions writes the strict options and, after them, those of the cluster file as arguments of ssh, of which the
+// first value of an option counts.
+func opensshOptions(users map[string]any, strict map[string]string) []string {
+	var args []string
+	for _, name := range slices.Sorted(maps.Keys(strict)) {
+		args = append(args, "-o", name+"="+strict[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(users)) {
+		if value := optionValue(name, users[name]); value != "" {
+			args = append(args, "-o", name+"="+value)
 		}
 	}
-	for name, value := range strict {
-		options[name] = value
+	return args
+}
+
+// optionValue writes a value as ssh_config(5) has it.
+func optionValue(name string, value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case []any:
+		separator := " "
+		if lower := strings.ToLower(name); strings.HasSuffix(lower, "algorithms") || slices.Contains(commaLists(), lower) {
+			separator = ","
+		}
+		words := make([]string, len(v))
+		for i, word := range v {
+			words[i] = optionValue(name, word)
+		}
+		return strings.Join(words, separator)
 	}
-	return options
+	return fmt.Sprint(value)
+}
+
+// commaLists are the options, beside those called algorithms, that ssh wants with commas between their values.
+func commaLists() []string {
+	return []string{"ciphers", "macs", "proxyjump", "preferredauthentications", "kbdinteractivedevices"}
 }
 
 func (c *Connector) connectOpenSSH(ctx context.Context, o *config.OpenSSH) (*opensshWire, error) {
@@ -91,10 +120,13 @@ func (c *Connector) connectOpenSSH(ctx context.Context, o *config.OpenSSH) (*ope
 }
 
 func (c *Connector) openOpenSSH(ctx context.Context, o *config.OpenSSH, dir string) (*opensshWire, error) {
+	w := &opensshWire{dir: dir, address: o.Address}
 	strict := strictOptions(c.timeout(), c.keepAlive())
+	strict["ControlMaster"], strict["ControlPath"] = "no", "none"
 	if !o.DisableMultiplexing {
 		// A master of the user's own may have been opened with less verification.
-		strict["ControlPath"] = filepath.Join(dir, "master")
+		w.master = filepath.Join(dir, "master")
+		strict["ControlPath"] = w.master
 	}
 	files := c.KnownHosts
 	if env := os.Getenv("SSH_KNOWN_HOSTS"); len(files) == 0 && env != "" {
@@ -103,28 +135,13 @@ func (c *Connector) openOpenSSH(ctx context.Context, o *config.OpenSSH, dir stri
 	if len(files) > 0 {
 		strict["UserKnownHostsFile"] = quoteOptions(files)
 	}
-	rigConfig := openssh.Config{
-		Address:             o.Address,
-		User:                optional(o.User),
-		Port:                optional(o.Port),
-		KeyPath:             optional(o.KeyPath),
-		ConfigPath:          optional(firstNonEmpty(o.ConfigPath, c.SSHConfig)),
-		Options:             opensshOptions(o.Options, strict),
-		DisableMultiplexing: o.DisableMultiplexing,
-	}
-	w := &opensshWire{dir: dir, address: o.Address, args: opensshArguments(rigConfig)}
+	w.args = append(opensshOptions(o.Options, strict), opensshDestination(o, cmp.Or(o.ConfigPath, c.SSHConfig))...)
 	for asked := false; ; asked = true {
-		// A new one for each attempt: rig's remembers failures in part.
-		conn, err := openssh.NewConnection(rigConfig)
-		if err != nil {
-			return nil, err
-		}
 		within, cancel := context.WithTimeoutCause(ctx, c.timeout()+time.Second, fmt.Errorf("%w within %v", errNoAnswer, c.timeout()))
-		err = conn.Connect(within)
+		err := w.connect(within)
 		timedOut := within.Err() != nil
 		cancel()
 		if err == nil {
-			w.conn = conn
 			return w, nil
 		}
 		if timedOut {
@@ -139,39 +156,37 @@ func (c *Connector) openOpenSSH(ctx context.Context, o *config.OpenSSH, dir stri
 	}
 }
 
-// opensshArguments are the options of ssh(1) for a connection, and its destination.
-func opensshArguments(cfg openssh.Config) []string {
-	args := cfg.Options.ToArgs()
-	if cfg.KeyPath != nil {
-		args = append(args, "-i", *cfg.KeyPath)
-	}
-	if cfg.Port != nil {
-		args = append(args, "-p", strconv.Itoa(*cfg.Port))
-	}
-	if cfg.ConfigPath != nil {
-		args = append(args, "-F", *cfg.ConfigPath)
-	}
-	if cfg.User != nil {
-		args = append(args, "-l", *cfg.User)
-	}
-	return append(args, "--", cfg.Address)
-}
-
-func optional[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
-}
-
-func firstNonEmpty(words ...string) string {
-	for _, w := range words {
-		if w != "" {
-			return w
+// opensshDestination are the arguments of ssh that say whom to connect to.
+func opensshDestination(o *config.OpenSSH, configPath string) []string {
+	var args []string
+	for _, option := range []struct{ flag, value string }{{"-i", o.KeyPath}, {"-F", configPath}, {"-l", o.User}} {
+		if option.value != "" {
+			args = append(args, option.flag, option.value)
 		}
 	}
-	return ""
+	if o.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(o.Port))
+	}
+	return append(args, "--", o.Address)
+}
+
+// persist is how long, in seconds, a shared connection stays without a session. It ends by itself when this program was
+// killed.
+const persist = 600
+
+// connect opens the connection that sessions share, or else sees whether one can be opened.
+func (w *opensshWire) connect(ctx context.Context) error {
+	args := append(slices.Clone(w.args), "exit 0")
+	if w.master != "" {
+		args = append([]string{"-N", "-f", "-o", "ControlMaster=yes", "-o", "ControlPersist=" + strconv.Itoa(persist)}, w.args...)
+	}
+	command := w.command(ctx, args...)
+	var said bytes.Buffer
+	command.Stderr = &said
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s (%w)", strings.TrimSpace(said.String()), err)
+	}
+	return nil
 }
 
 // quoteOptions writes a list of files as one value of an option.
@@ -253,7 +268,9 @@ func (w *opensshWire) command(ctx context.Context, args ...string) *exec.Cmd {
 func (w *opensshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	process, err := startWithPipe(stdin, func(stdin io.Reader) (protocol.Waiter, error) {
-		return w.conn.StartProcess(running, command, stdin, stdout, stderr)
+		process := w.command(running, append(slices.Clone(w.args), command)...)
+		process.Stdin, process.Stdout, process.Stderr = stdin, stdout, stderr
+		return process, process.Start()
 	})
 	if err != nil {
 		cancel()
@@ -345,8 +362,11 @@ func (c *forwardedConn) Close() error {
 
 func (w *opensshWire) lost() error { return nil }
 
-// Close ends the master connection.
+// Close ends the connection that sessions share.
 func (w *opensshWire) Close() error {
-	w.conn.Disconnect()
+	if w.master != "" {
+		// One that is gone already needs no ending.
+		_ = w.command(context.Background(), append([]string{"-O", "exit"}, w.args...)...).Run()
+	}
 	return os.RemoveAll(w.dir)
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -67,7 +68,7 @@ func newServer(t *testing.T, options serverOptions) *server {
 	}
 	s.env = append(os.Environ(), "PATH="+s.bin+":"+machinePath, fmt.Sprintf("TEST_UID=%d", options.uid))
 	s.program("id", `echo "$TEST_UID"`)
-	s.program("sudo", firstNonEmpty(options.sudo, `[ "$1" = -n ] || exit 9; shift; TEST_UID=0; export TEST_UID; exec "$@"`))
+	s.program("sudo", cmp.Or(options.sudo, `[ "$1" = -n ] || exit 9; shift; TEST_UID=0; export TEST_UID; exec "$@"`))
 	serverConfig := &ssh.ServerConfig{
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			s.logins.Add(1)

@@ -225,13 +225,11 @@ func (p *planner) fileAndService() error {
 	if err != nil || reason == "" {
 		return err
 	}
-	user := p.cur.Config
+	var conflicts []Conflict
 	if p.want.Adoption != nil {
-		user = p.want.Adoption.Remaining()
 		p.Actions = append(p.Actions, Action{Kind: ActBackup, Text: p.cur.Path})
-	}
-	conflicts, err := Conflicts(user, p.spec)
-	if err != nil {
+		conflicts = p.want.Adoption.Conflicts(p.spec)
+	} else if conflicts, err = Conflicts(p.cur.Config, p.spec); err != nil {
 		return err
 	}
 	if len(conflicts) > 0 {

@@ -150,6 +150,22 @@ func TestApplyRefusesAFileThatSomebodyElseChanged(t *testing.T) {
 	})
 }
 
+// The last look at the file is as near to the writing as can be: looking at ports takes a while from afar.
+func TestApplyRefusesAFileThatSomebodyElseChangedWhilePortsAreLookedAt(t *testing.T) {
+	f, _ := newFake(t, hosts(1, 2)...)
+	f.write(strings.Replace(f.read(), "retries 3", "retries 9", 1))
+	b := f.balancer(&localMachine{before: func(operation, path string) error {
+		if operation == "read" && path == "/proc/net/tcp" {
+			f.write(f.read() + "\n# theirs\n")
+		}
+		return nil
+	}})
+	err := b.Apply(t.Context(), makePlan(t, b, hosts(1, 2)))
+	if _, ok := errors.AsType[*ChangedError](err); !ok || !strings.HasSuffix(f.read(), "# theirs\n") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestApplyTouchesNothingThatHAProxyDoesNotAccept(t *testing.T) {
 	f, b := newFake(t, hosts(1, 2)...)
 	f.write(strings.Replace(f.read(), "retries 3", "retries 9", 1) + "\nfrontend broken\n")

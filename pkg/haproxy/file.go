@@ -132,6 +132,11 @@ func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool
 	if err := r.Validate(ctx, content); err != nil {
 		return err
 	}
+	if beforeReload {
+		if err := r.checkPorts(ctx, content); err != nil {
+			return err
+		}
+	}
 	old, err := r.machine.ReadFile(ctx, config)
 	mode := fs.FileMode(0) // as it is
 	if errors.Is(err, fs.ErrNotExist) {
@@ -141,11 +146,6 @@ func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool
 	}
 	if sha256.Sum256(old) != r.hash {
 		return &ChangedError{Path: config}
-	}
-	if beforeReload {
-		if err := r.checkPorts(ctx, content); err != nil {
-			return err
-		}
 	}
 	// One that is there holds the last file that was seen to run.
 	if beforeReload && !r.plan.cur.Unconfirmed {

@@ -240,6 +240,30 @@ func TestApplyRestoresTheFileFromBeforeAnInterruptedRun(t *testing.T) {
 	}
 }
 
+// The user has edited the file since a run was killed: going back further than that must not cost the edit.
+func TestApplyKeepsWhatTheUserWroteSinceAnInterruptedRun(t *testing.T) {
+	f, b := newFake(t, hosts(1, 2)...)
+	b.options.ReloadTimeout = 20 * time.Millisecond
+	before := f.read()
+	if err := os.WriteFile(unconfirmedPath(f.config), []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	edited := "# theirs\n" + strings.Replace(before, "retries 3", "retries 9", 1)
+	f.write(edited)
+	f.refuses = func(file string) bool { return file != before }
+	err := b.Apply(t.Context(), makePlan(t, b, hosts(1, 2)))
+	failed, ok := errors.AsType[*ReloadError](err)
+	if !ok || !failed.Restored || failed.Kept == "" || !strings.Contains(err.Error(), "as it was found is kept in "+failed.Kept) {
+		t.Fatalf("%v", err)
+	}
+	if kept, err := os.ReadFile(failed.Kept); err != nil || string(kept) != edited {
+		t.Errorf("%v, kept:\n%s", err, kept)
+	}
+	if f.read() != before {
+		t.Error("the old file is not back")
+	}
+}
+
 func TestApplyReportsServersThatDoNotPassTheirCheckAndDoesTheRest(t *testing.T) {
 	f, b := newFake(t, hosts(1, 2)...)
 	b.options.CheckTimeout = 50 * time.Millisecond

@@ -32,6 +32,8 @@ type ReloadError struct {
 	// Restored says that the old file is in place again; RestoreErr why it is not.
 	Restored   bool
 	RestoreErr error
+	// Kept is where the file is as it was found, when what was restored is older than that; else empty.
+	Kept string
 }
 
 func (e *ReloadError) Error() string {
@@ -43,6 +45,9 @@ func (e *ReloadError) Error() string {
 	switch {
 	case e.Restored:
 		b.WriteString("; the old file was restored")
+		if e.Kept != "" {
+			fmt.Fprintf(&b, ", and the file as it was found is kept in %s", e.Kept)
+		}
 	case e.RestoreErr != nil:
 		fmt.Fprintf(&b, "; restoring the old file failed too: %v", e.RestoreErr)
 	}
@@ -181,7 +186,10 @@ func (r *run) reload(ctx context.Context, kind ActionKind) error {
 	}
 	failure := &ReloadError{Path: config, Cause: err, Log: r.recentAlerts(ctx)}
 	if !bytes.Equal(r.before, r.file) {
-		failure.RestoreErr = r.restore(ctx)
+		failure.Kept, failure.RestoreErr = r.keepFound(ctx)
+		if failure.RestoreErr == nil {
+			failure.RestoreErr = r.restore(ctx)
+		}
 		failure.Restored = failure.RestoreErr == nil
 	}
 	return failure
@@ -227,6 +235,17 @@ func (r *run) awaitLoaded(ctx context.Context) error {
 		return fmt.Errorf("waited %v: %s", r.options.ReloadTimeout, reason)
 	}
 	return err
+}
+
+// keepFound keeps the file as it was found beside it, when the one to be restored is from before an interrupted run: the
+// user may have written something since.
+func (r *run) keepFound(ctx context.Context) (kept string, err error) {
+	found := r.plan.cur
+	if !found.Unconfirmed || bytes.Equal(found.Config, r.before) {
+		return "", nil
+	}
+	kept = BackupPath(found.Path, r.options.Now())
+	return kept, r.machine.WriteFile(ctx, kept, found.Config, 0o600)
 }
 
 // restore puts the old file back and lets HAProxy read it, if it ran before.

@@ -264,6 +264,27 @@ func TestApplyKeepsWhatTheUserWroteSinceAnInterruptedRun(t *testing.T) {
 	}
 }
 
+// A file that the block names has changed: HAProxy has to read it, whoever is killed before it did.
+func TestPlanReloadsAfterUnconfirm(t *testing.T) {
+	f, b := newFake(t, hosts(1, 2)...)
+	for range 2 {
+		if err := b.Unconfirm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan := makePlan(t, b, hosts(1, 2))
+	if got := kinds(plan); got != "reload," {
+		t.Errorf("planned %q", got)
+	}
+	if err := b.Apply(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	f.check(hosts(1, 2))
+	if f.world.runtime.PID != 2 || !makePlan(t, b, hosts(1, 2)).Empty() {
+		t.Error("not reloaded once")
+	}
+}
+
 func TestApplyReportsServersThatDoNotPassTheirCheckAndDoesTheRest(t *testing.T) {
 	f, b := newFake(t, hosts(1, 2)...)
 	b.options.CheckTimeout = 50 * time.Millisecond

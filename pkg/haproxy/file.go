@@ -60,6 +60,18 @@ func (e *ReloadError) Unwrap() error { return e.Cause }
 // our file names ends in .cfg, since units may load all of those in a folder.
 func unconfirmedPath(config string) string { return config + ".kubectl-ha-unconfirmed" }
 
+// Unconfirm makes every plan reload HAProxy, until a reload was seen to succeed. Call it before a file is changed that
+// the block names, such as the client certificate: whoever is killed in between, HAProxy comes to read it.
+func (b *Balancer) Unconfirm(ctx context.Context) error {
+	return b.locked(ctx, func() error {
+		cur, err := b.Current(ctx)
+		if err != nil || cur.Unconfirmed {
+			return err
+		}
+		return b.machine.WriteFile(ctx, unconfirmedPath(cur.Path), cur.Config, 0o600)
+	})
+}
+
 func candidatePath(config string) string { return config + ".kubectl-ha-candidate" }
 
 // BackupPath is where Backup keeps a copy made at that time.

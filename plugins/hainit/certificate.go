@@ -78,12 +78,13 @@ func (c *cluster) certify(ctx context.Context) error {
 		if b.certified && !b.renew {
 			return nil
 		}
-		renewal := b.renew
+		if b.renew { // its configuration stays the same, so nothing else makes it read the new one
+			if err := c.balancer(b).Unconfirm(ctx); err != nil {
+				return err
+			}
+		}
 		if err := b.putCertificate(ctx, credentials); err != nil {
 			return fmt.Errorf("giving HAProxy its client certificate: %w", err)
-		}
-		if renewal { // its configuration stays the same, so nothing else makes it read the new one
-			return b.conn.Service("haproxy").Reload(ctx)
 		}
 		return nil
 	})

@@ -152,6 +152,39 @@ func TestIsBalancer(t *testing.T) {
 	}
 }
 
+// HAProxy goes on with the old certificate until it is reloaded. Killed before that, the next run has to know of it: by
+// then the certificate on the disk is good for a year.
+func TestRenewedCertificateIsReadWhoeverIsKilled(t *testing.T) {
+	w := newWorld(t, guideFile)
+	w.controlPlane("10.10.0.2")
+	lb := w.hosts["10.10.4.10"]
+	lb.files["/etc/haproxy/haproxy.cfg"] = "global\n"
+	lb.files["/etc/haproxy/kubectl-ha/ca.crt"] = testCA
+	lb.files["/etc/haproxy/kubectl-ha/client.pem"] = clientCertificate(t, 29)
+	seed := w.hosts["10.10.0.2"]
+	answer := seed.answer
+	seed.answer = func(command string) (string, error) {
+		if strings.Contains(command, " kubeconfig create ") {
+			return "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
+				"clusters: [{name: c, cluster: {server: 'https://x', certificate-authority-data: QUFBQQ==}}]\n" +
+				"users: [{name: u, user: {client-certificate-data: QUFBQQ==, client-key-data: QUFBQQ==}}]", nil
+		}
+		return answer(command)
+	}
+	cluster := w.survey()
+	if err := cluster.lookAtCertificate(t.Context(), cluster.balancers[0]); err != nil || !cluster.balancers[0].renew {
+		t.Fatalf("not to be renewed: %v", err)
+	}
+	if err := cluster.certify(t.Context()); err == nil {
+		t.Fatal("this HAProxy cannot be reloaded")
+	}
+	mark, renewed := "write /etc/haproxy/haproxy.cfg.kubectl-ha-unconfirmed", "write /etc/haproxy/kubectl-ha/client.pem"
+	did := lb.did()
+	if before, _, found := strings.Cut(did, renewed); !found || !strings.Contains(before, mark) || strings.Contains(did, "\nreload haproxy\nwrite") {
+		t.Errorf("did:\n%s", did)
+	}
+}
+
 func TestCertificatesOfAnotherClusterDoNotCount(t *testing.T) {
 	for name, c := range map[string]struct {
 		ca, client       string

@@ -308,6 +308,18 @@ func TestApplyReportsServersThatDoNotPassTheirCheckAndDoesTheRest(t *testing.T) 
 	f.check(hosts(2, 3, 4))
 }
 
+// HAProxy is set up before the control plane is: a first controller that was given up makes room for another one that
+// does not run yet either.
+func TestApplyWaitsForNobodyWhileNoServerIsUp(t *testing.T) {
+	f, b := newFake(t, hosts(1)...)
+	b.options.CheckTimeout = 20 * time.Millisecond
+	f.dead[host(1, true).Address], f.dead[host(2, true).Address] = true, true
+	if err := b.Apply(t.Context(), makePlan(t, b, hosts(2))); err != nil {
+		t.Fatal(err)
+	}
+	f.check(hosts(2))
+}
+
 func TestApplyNeverTakesTheLastServerThatIsUp(t *testing.T) {
 	f, b := newFake(t, hosts(1)...)
 	b.options.CheckTimeout = 20 * time.Millisecond

@@ -184,6 +184,32 @@ func TestApplyTouchesNothingThatHAProxyDoesNotAccept(t *testing.T) {
 	}
 }
 
+// RHEL's unit loads the files of conf.d beside the file that it names, wherever a symbolic link leads.
+func TestValidationKnowsTheFolderThatTheUnitLoads(t *testing.T) {
+	for name, link := range map[string]bool{"a file": false, "a link": true} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := newFake(t, hosts(1)...)
+			dir, bin := filepath.Dir(f.config), t.TempDir()
+			confD := filepath.Join(dir, "conf.d")
+			script := "#!/bin/sh\nfor last; do if [ \"$last\" = " + confD + " ]; then echo \"[ALERT] conf.d\"; exit 1; fi; done\n"
+			if err := errors.Join(os.Mkdir(confD, 0o700), os.WriteFile(filepath.Join(dir, "haproxy"), []byte(script), 0o700),
+				os.WriteFile(filepath.Join(bin, "systemctl"), []byte("#!/bin/sh\necho Environment=CFGDIR=/etc/haproxy/conf.d\n"), 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			if link {
+				target := filepath.Join(bin, "real")
+				if err := errors.Join(os.Rename(f.config, target), os.Symlink(target, f.config)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := f.balancer(&localMachine{path: bin}).Validate(t.Context(), []byte("global\n"))
+			if refused, ok := errors.AsType[*ValidationError](err); !ok || !strings.Contains(refused.Output, "conf.d") {
+				t.Errorf("conf.d was not looked at: %v", err)
+			}
+		})
+	}
+}
+
 func TestApplyRestoresTheFileWhenAReloadFails(t *testing.T) {
 	for _, running := range []bool{true, false} {
 		t.Run(fmt.Sprintf("running %v", running), func(t *testing.T) {

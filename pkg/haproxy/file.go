@@ -105,7 +105,7 @@ func (b *Balancer) Validate(ctx context.Context, content []byte) error {
 	}
 	// EXTRAOPTS (Debian) and OPTIONS (RHEL) come from the unit's environment file. RHEL's unit loads conf.d, too.
 	script := `PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
-candidate=` + shellQuote(candidate) + ` folder=` + shellQuote(path.Join(path.Dir(config), "conf.d")) + `
+candidate=` + shellQuote(candidate) + ` folder=` + shellQuote(path.Join(path.Dir(b.spec.ConfigPath), "conf.d")) + `
 set -a
 for f in /etc/default/haproxy /etc/sysconfig/haproxy; do
 if [ -r "$f" ] && (. "$f") >/dev/null 2>&1; then . "$f"; fi; done

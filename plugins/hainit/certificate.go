@@ -98,10 +98,11 @@ func (b *balancer) putCertificate(ctx context.Context, credentials kube.Credenti
 	if _, err := b.conn.Output(ctx, "mkdir -p -m 0755 /etc/haproxy/kubectl-ha", nil); err != nil {
 		return err
 	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, credentials.CA, 0o644); err != nil {
+	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, credentials.Client, 0o600); err != nil {
 		return err
 	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, credentials.Client, 0o600); err != nil {
+	// The CA comes last: it is what tells whose certificate that is (see lookAtCertificate).
+	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, credentials.CA, 0o644); err != nil {
 		return err
 	}
 	b.certified, b.renew = true, false

@@ -102,6 +102,11 @@ func (a *Adoption) Fit(spec Spec) (Spec, error) {
 	return spec.fit(a.others, a.sections[0].start()), nil
 }
 
+// Conflicts lists what the block of that spec cannot live beside once it stands in place of the sections.
+func (a *Adoption) Conflicts(spec Spec) []Conflict {
+	return conflicts(a.others, a.sections[0].start(), spec)
+}
+
 // Replace returns the configuration with the block in place of the sections; nothing else differs.
 func (a *Adoption) Replace(block []byte) ([]byte, error) {
 	if !a.Found() {

@@ -192,8 +192,8 @@ func (a *adopter) checkSection(s *section) {
 	if s.mode() != "tcp" {
 		a.refuse(s.lines[0], "set mode tcp", "%s is in mode %s", s, s.mode())
 	}
-	if s.defaults != nil {
-		for _, l := range s.defaults.all("default-server") {
+	for defaults := s.defaults; defaults != nil; defaults = defaults.defaults {
+		for _, l := range defaults.all("default-server") {
 			a.checkDefaultServer(s, l)
 		}
 	}

@@ -62,9 +62,8 @@ func TestGuideIsTakenOver(t *testing.T) {
 	if strings.Contains(string(replaced), StatsSection) {
 		t.Error("a second statistics page")
 	}
-	conflicts, err := Conflicts(adoption.Remaining(), testSpec())
-	if err != nil || len(conflicts) > 0 {
-		t.Errorf("conflicts %v, %v", conflicts, err)
+	if conflicts := adoption.Conflicts(testSpec()); len(conflicts) > 0 {
+		t.Errorf("conflicts %v", conflicts)
 	}
 }
 
@@ -293,6 +292,11 @@ func TestWhatCannotBeTakenOverExactlyIsRefused(t *testing.T) {
 		{
 			"http mode", change("    bind :6443\n    mode tcp\n", "    bind :6443\n"),
 			"line 30: frontend kubeAPI is in mode http: set mode tcp",
+		},
+		{
+			"http mode from the defaults of its defaults",
+			"defaults a\n mode http\ndefaults b from a\n timeout client 1s\nlisten k0s\n bind :6443\n server a 10.0.0.1:6443\n",
+			"line 5: listen k0s is in mode http: set mode tcp",
 		},
 		{
 			"a condition around", change("frontend kubeAPI\n", ".if defined(X)\nfrontend kubeAPI\n") + ".endif\n",

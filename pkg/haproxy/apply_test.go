@@ -150,6 +150,22 @@ func TestApplyRefusesAFileThatSomebodyElseChanged(t *testing.T) {
 	})
 }
 
+// The last look at the file is as near to the writing as can be: looking at ports takes a while from afar.
+func TestApplyRefusesAFileThatSomebodyElseChangedWhilePortsAreLookedAt(t *testing.T) {
+	f, _ := newFake(t, hosts(1, 2)...)
+	f.write(strings.Replace(f.read(), "retries 3", "retries 9", 1))
+	b := f.balancer(&localMachine{before: func(operation, path string) error {
+		if operation == "read" && path == "/proc/net/tcp" {
+			f.write(f.read() + "\n# theirs\n")
+		}
+		return nil
+	}})
+	err := b.Apply(t.Context(), makePlan(t, b, hosts(1, 2)))
+	if _, ok := errors.AsType[*ChangedError](err); !ok || !strings.HasSuffix(f.read(), "# theirs\n") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestApplyTouchesNothingThatHAProxyDoesNotAccept(t *testing.T) {
 	f, b := newFake(t, hosts(1, 2)...)
 	f.write(strings.Replace(f.read(), "retries 3", "retries 9", 1) + "\nfrontend broken\n")
@@ -165,6 +181,32 @@ func TestApplyTouchesNothingThatHAProxyDoesNotAccept(t *testing.T) {
 	left, err := filepath.Glob(f.config + ".*")
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// RHEL's unit loads the files of conf.d beside the file that it names, wherever a symbolic link leads.
+func TestValidationKnowsTheFolderThatTheUnitLoads(t *testing.T) {
+	for name, link := range map[string]bool{"a file": false, "a link": true} {
+		t.Run(name, func(t *testing.T) {
+			f, _ := newFake(t, hosts(1)...)
+			dir, bin := filepath.Dir(f.config), t.TempDir()
+			confD := filepath.Join(dir, "conf.d")
+			script := "#!/bin/sh\nfor last; do if [ \"$last\" = " + confD + " ]; then echo \"[ALERT] conf.d\"; exit 1; fi; done\n"
+			if err := errors.Join(os.Mkdir(confD, 0o700), os.WriteFile(filepath.Join(dir, "haproxy"), []byte(script), 0o700),
+				os.WriteFile(filepath.Join(bin, "systemctl"), []byte("#!/bin/sh\necho Environment=CFGDIR=/etc/haproxy/conf.d\n"), 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			if link {
+				target := filepath.Join(bin, "real")
+				if err := errors.Join(os.Rename(f.config, target), os.Symlink(target, f.config)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := f.balancer(&localMachine{path: bin}).Validate(t.Context(), []byte("global\n"))
+			if refused, ok := errors.AsType[*ValidationError](err); !ok || !strings.Contains(refused.Output, "conf.d") {
+				t.Errorf("conf.d was not looked at: %v", err)
+			}
+		})
 	}
 }
 
@@ -224,6 +266,51 @@ func TestApplyRestoresTheFileFromBeforeAnInterruptedRun(t *testing.T) {
 	}
 }
 
+// The user has edited the file since a run was killed: going back further than that must not cost the edit.
+func TestApplyKeepsWhatTheUserWroteSinceAnInterruptedRun(t *testing.T) {
+	f, b := newFake(t, hosts(1, 2)...)
+	b.options.ReloadTimeout = 20 * time.Millisecond
+	before := f.read()
+	if err := os.WriteFile(unconfirmedPath(f.config), []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	edited := "# theirs\n" + strings.Replace(before, "retries 3", "retries 9", 1)
+	f.write(edited)
+	f.refuses = func(file string) bool { return file != before }
+	err := b.Apply(t.Context(), makePlan(t, b, hosts(1, 2)))
+	failed, ok := errors.AsType[*ReloadError](err)
+	if !ok || !failed.Restored || failed.Kept == "" || !strings.Contains(err.Error(), "as it was found is kept in "+failed.Kept) {
+		t.Fatalf("%v", err)
+	}
+	if kept, err := os.ReadFile(failed.Kept); err != nil || string(kept) != edited {
+		t.Errorf("%v, kept:\n%s", err, kept)
+	}
+	if f.read() != before {
+		t.Error("the old file is not back")
+	}
+}
+
+// A file that the block names has changed: HAProxy has to read it, whoever is killed before it did.
+func TestPlanReloadsAfterUnconfirm(t *testing.T) {
+	f, b := newFake(t, hosts(1, 2)...)
+	for range 2 {
+		if err := b.Unconfirm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan := makePlan(t, b, hosts(1, 2))
+	if got := kinds(plan); got != "reload," {
+		t.Errorf("planned %q", got)
+	}
+	if err := b.Apply(t.Context(), plan); err != nil {
+		t.Fatal(err)
+	}
+	f.check(hosts(1, 2))
+	if f.world.runtime.PID != 2 || !makePlan(t, b, hosts(1, 2)).Empty() {
+		t.Error("not reloaded once")
+	}
+}
+
 func TestApplyReportsServersThatDoNotPassTheirCheckAndDoesTheRest(t *testing.T) {
 	f, b := newFake(t, hosts(1, 2)...)
 	b.options.CheckTimeout = 50 * time.Millisecond
@@ -245,6 +332,18 @@ func TestApplyReportsServersThatDoNotPassTheirCheckAndDoesTheRest(t *testing.T) 
 		t.Fatal(err)
 	}
 	f.check(hosts(2, 3, 4))
+}
+
+// HAProxy is set up before the control plane is: a first controller that was given up makes room for another one that
+// does not run yet either.
+func TestApplyWaitsForNobodyWhileNoServerIsUp(t *testing.T) {
+	f, b := newFake(t, hosts(1)...)
+	b.options.CheckTimeout = 20 * time.Millisecond
+	f.dead[host(1, true).Address], f.dead[host(2, true).Address] = true, true
+	if err := b.Apply(t.Context(), makePlan(t, b, hosts(2))); err != nil {
+		t.Fatal(err)
+	}
+	f.check(hosts(2))
 }
 
 func TestApplyNeverTakesTheLastServerThatIsUp(t *testing.T) {

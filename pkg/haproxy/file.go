@@ -32,6 +32,8 @@ type ReloadError struct {
 	// Restored says that the old file is in place again; RestoreErr why it is not.
 	Restored   bool
 	RestoreErr error
+	// Kept is where the file is as it was found, when what was restored is older than that; else empty.
+	Kept string
 }
 
 func (e *ReloadError) Error() string {
@@ -43,6 +45,9 @@ func (e *ReloadError) Error() string {
 	switch {
 	case e.Restored:
 		b.WriteString("; the old file was restored")
+		if e.Kept != "" {
+			fmt.Fprintf(&b, ", and the file as it was found is kept in %s", e.Kept)
+		}
 	case e.RestoreErr != nil:
 		fmt.Fprintf(&b, "; restoring the old file failed too: %v", e.RestoreErr)
 	}
@@ -54,6 +59,18 @@ func (e *ReloadError) Unwrap() error { return e.Cause }
 // unconfirmedPath is where the former file is kept from before a change until its reload was seen to succeed. None of
 // our file names ends in .cfg, since units may load all of those in a folder.
 func unconfirmedPath(config string) string { return config + ".kubectl-ha-unconfirmed" }
+
+// Unconfirm makes every plan reload HAProxy, until a reload was seen to succeed. Call it before a file is changed that
+// the block names, such as the client certificate: whoever is killed in between, HAProxy comes to read it.
+func (b *Balancer) Unconfirm(ctx context.Context) error {
+	return b.locked(ctx, func() error {
+		cur, err := b.Current(ctx)
+		if err != nil || cur.Unconfirmed {
+			return err
+		}
+		return b.machine.WriteFile(ctx, unconfirmedPath(cur.Path), cur.Config, 0o600)
+	})
+}
 
 func candidatePath(config string) string { return config + ".kubectl-ha-candidate" }
 
@@ -88,7 +105,7 @@ func (b *Balancer) Validate(ctx context.Context, content []byte) error {
 	}
 	// EXTRAOPTS (Debian) and OPTIONS (RHEL) come from the unit's environment file. RHEL's unit loads conf.d, too.
 	script := `PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
-candidate=` + shellQuote(candidate) + ` folder=` + shellQuote(path.Join(path.Dir(config), "conf.d")) + `
+candidate=` + shellQuote(candidate) + ` folder=` + shellQuote(path.Join(path.Dir(b.spec.ConfigPath), "conf.d")) + `
 set -a
 for f in /etc/default/haproxy /etc/sysconfig/haproxy; do
 if [ -r "$f" ] && (. "$f") >/dev/null 2>&1; then . "$f"; fi; done
@@ -132,6 +149,11 @@ func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool
 	if err := r.Validate(ctx, content); err != nil {
 		return err
 	}
+	if beforeReload {
+		if err := r.checkPorts(ctx, content); err != nil {
+			return err
+		}
+	}
 	old, err := r.machine.ReadFile(ctx, config)
 	mode := fs.FileMode(0) // as it is
 	if errors.Is(err, fs.ErrNotExist) {
@@ -141,11 +163,6 @@ func (r *run) replaceFile(ctx context.Context, content []byte, beforeReload bool
 	}
 	if sha256.Sum256(old) != r.hash {
 		return &ChangedError{Path: config}
-	}
-	if beforeReload {
-		if err := r.checkPorts(ctx, content); err != nil {
-			return err
-		}
 	}
 	// One that is there holds the last file that was seen to run.
 	if beforeReload && !r.plan.cur.Unconfirmed {
@@ -181,7 +198,10 @@ func (r *run) reload(ctx context.Context, kind ActionKind) error {
 	}
 	failure := &ReloadError{Path: config, Cause: err, Log: r.recentAlerts(ctx)}
 	if !bytes.Equal(r.before, r.file) {
-		failure.RestoreErr = r.restore(ctx)
+		failure.Kept, failure.RestoreErr = r.keepFound(ctx)
+		if failure.RestoreErr == nil {
+			failure.RestoreErr = r.restore(ctx)
+		}
 		failure.Restored = failure.RestoreErr == nil
 	}
 	return failure
@@ -227,6 +247,17 @@ func (r *run) awaitLoaded(ctx context.Context) error {
 		return fmt.Errorf("waited %v: %s", r.options.ReloadTimeout, reason)
 	}
 	return err
+}
+
+// keepFound keeps the file as it was found beside it, when the one to be restored is from before an interrupted run: the
+// user may have written something since.
+func (r *run) keepFound(ctx context.Context) (kept string, err error) {
+	found := r.plan.cur
+	if !found.Unconfirmed || bytes.Equal(found.Config, r.before) {
+		return "", nil
+	}
+	kept = BackupPath(found.Path, r.options.Now())
+	return kept, r.machine.WriteFile(ctx, kept, found.Config, 0o600)
 }
 
 // restore puts the old file back and lets HAProxy read it, if it ran before.

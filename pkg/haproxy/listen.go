@@ -89,14 +89,24 @@ type Conflict struct {
 
 func (c Conflict) String() string { return fmt.Sprintf("line %d: %s", c.Line, c.Text) }
 
-// Conflicts lists the user's sections that take a port or a name which the block of that spec needs. Sections that
-// Adopt would replace are among them: ask about what Adoption.Remaining returns to leave them out. The statistics
-// page gives way to the user's file instead (see Spec.FitTo).
+// Conflicts lists the user's sections that take a port or a name which the block of that spec needs, and what of the
+// user's defaults the block cannot take back. Sections that Adopt would replace are among them; Adoption.Conflicts
+// leaves them out. The statistics page gives way to the user's file instead (see Spec.FitTo).
 func Conflicts(cfg []byte, spec Spec) ([]Conflict, error) {
-	sections, err := userSections(cfg)
+	block, found, err := FindBlock(cfg)
 	if err != nil {
 		return nil, err
 	}
+	offset := len(cfg)
+	if found {
+		offset = block.Start
+	}
+	sections, err := userSections(cfg)
+	return conflicts(sections, offset, spec), err
+}
+
+// conflicts is Conflicts for a block that starts at offset.
+func conflicts(sections []*section, offset int, spec Spec) []Conflict {
 	ports := []int{spec.Ports.KubeAPI, spec.Ports.Konnectivity, spec.Ports.ControllerJoin}
 	// HAProxy 3.3 and later want one name for one section, be it frontend or backend.
 	names := []string{KubeAPIFrontend, KonnectivityFrontend, ControllerJoinFrontend}
@@ -106,7 +116,7 @@ func Conflicts(cfg []byte, spec Spec) ([]Conflict, error) {
 	for _, b := range spec.Backends() {
 		names = append(names, b.Name)
 	}
-	var conflicts []Conflict
+	conflicts := inherited(sections, offset)
 	for _, s := range sections {
 		if (s.isFrontend() || s.isBackend()) && slices.Contains(names, s.name) {
 			conflicts = append(conflicts, Conflict{s.lines[0].number, fmt.Sprintf(
@@ -121,7 +131,31 @@ func Conflicts(cfg []byte, spec Spec) ([]Conflict, error) {
 			}
 		}
 	}
-	return conflicts, nil
+	return conflicts
+}
+
+// inherited lists what would take our servers out of service or break what goes to them, if the block inherited it: no
+// word takes it back. What is left of the options of the PROXY protocol makes HAProxy send its header all the same.
+func inherited(sections []*section, offset int) []Conflict {
+	var defaults *section
+	for _, s := range sections {
+		if s.keyword == "defaults" && s.start() < offset {
+			defaults = s
+		}
+	}
+	harmful := []string{"disabled", "proxy-v2-options", "send-proxy-v2-ssl", "send-proxy-v2-ssl-cn"}
+	var conflicts []Conflict
+	for ; defaults != nil; defaults = defaults.defaults {
+		for _, l := range defaults.lines[1:] {
+			if l.words[0] == "disabled" || l.words[0] == "default-server" && slices.ContainsFunc(l.words, func(word string) bool {
+				return slices.Contains(harmful, word)
+			}) {
+				conflicts = append(conflicts, Conflict{l.number, fmt.Sprintf("%s has %s, which the managed block would "+
+					"inherit: move it to the sections that need it", defaults, describe(l))})
+			}
+		}
+	}
+	return conflicts
 }
 
 // FitTo adapts a spec to the user's part of the configuration that the block shall stand in: the block has no

@@ -82,6 +82,44 @@ backend kubectl_ha_stats
 	}
 }
 
+// Measured with HAProxy 2.6: what is left of such options makes it send a PROXY header in spite of `no-send-proxy`
+// and `no-send-proxy-v2`, while every check passes.
+func TestConflictsNameWhatTheBlockWouldInherit(t *testing.T) {
+	for _, test := range []struct{ cfg, want string }{
+		{"defaults\n    default-server send-proxy-v2 proxy-v2-options crc32c\n", "line 2: defaults has \"default-server send-proxy-v2 proxy"},
+		{"defaults\n    default-server send-proxy-v2-ssl\n", "line 2: defaults has"},
+		{"defaults\n    default-server send-proxy-v2-ssl-cn\n", "line 2: defaults has"},
+		{"defaults\n    default-server disabled\n", "line 2: defaults has"},
+		{"defaults\n    disabled\n", "line 2: defaults has \"disabled\", which the managed block would inherit"},
+		{"defaults a\n    disabled\ndefaults b from a\n    mode tcp\n", "line 2: defaults a has"},
+		{"defaults\n    disabled\ndefaults\n    mode tcp\n", ""},
+		{"defaults\n    default-server ssl send-proxy-v2 backup\n", ""},
+		{string(testBlock()) + "defaults\n    disabled\n", ""},
+		{"backend mine\n    default-server send-proxy-v2-ssl\n    disabled\n", ""},
+	} {
+		conflicts, err := Conflicts([]byte(test.cfg), testSpec())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(conflicts); (len(conflicts) > 0) != (test.want != "") || !strings.Contains(got, test.want) {
+			t.Errorf("%q: got %s, want %q", test.cfg, got, test.want)
+		}
+	}
+}
+
+func TestConflictsBesideAnAdoptionHaveTheLinesOfTheFile(t *testing.T) {
+	cfg := "listen api\n    bind :6443\n    server a 10.0.0.1:6443\nfrontend kubeAPI\n    bind :1\n" +
+		"defaults\n    disabled\n"
+	adoption, err := Adopt([]byte(cfg), defaultPorts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conflicts := adoption.Conflicts(testSpec())
+	if len(conflicts) != 1 || !strings.HasPrefix(conflicts[0].String(), "line 4: frontend kubeAPI has a name") {
+		t.Errorf("%v", conflicts)
+	}
+}
+
 func TestOurOwnBlockIsNoConflict(t *testing.T) {
 	conflicts, err := Conflicts(testBlock(), testSpec())
 	if err != nil || len(conflicts) > 0 {

@@ -100,6 +100,9 @@ func (e *ConflictError) Error() string {
 //	absent     maint     free the slot
 //	absent     absent    -
 //
+// Where no server of any backend is up, those that come are made ready at once: there is nobody whom they could take
+// connections from, and a control plane that is still to be started has its place.
+//
 // A controller is recognised by address and port, never by the name of its slot. All that come get ready first, then
 // the file is written if it says anything else than desired, then the others leave: wherever this is cut off, each
 // backend has a ready server, a restart of HAProxy brings up a file that is right, and the next plan completes it.
@@ -179,12 +182,15 @@ type planner struct {
 	slots []Slot
 	// running has a list for each of our backends, in the order of the file.
 	running map[string][]ServerState
+	// up says that some server was up.
+	up bool
 }
 
 func (p *planner) load(runtime *Runtime) {
 	p.running = map[string][]ServerState{}
 	for _, backend := range p.spec.Backends() {
 		p.running[backend.Name] = runtime.Backend(backend.Name)
+		p.up = p.up || slices.ContainsFunc(p.running[backend.Name], ServerState.Up)
 	}
 }
 
@@ -225,13 +231,11 @@ func (p *planner) fileAndService() error {
 	if err != nil || reason == "" {
 		return err
 	}
-	user := p.cur.Config
+	var conflicts []Conflict
 	if p.want.Adoption != nil {
-		user = p.want.Adoption.Remaining()
 		p.Actions = append(p.Actions, Action{Kind: ActBackup, Text: p.cur.Path})
-	}
-	conflicts, err := Conflicts(user, p.spec)
-	if err != nil {
+		conflicts = p.want.Adoption.Conflicts(p.spec)
+	} else if conflicts, err = Conflicts(p.cur.Config, p.spec); err != nil {
 		return err
 	}
 	if len(conflicts) > 0 {
@@ -410,11 +414,15 @@ func (p *planner) come() {
 	for _, server := range p.want.Servers {
 		p.add(ActAddress, server, address[server.Name])
 	}
-	for _, server := range p.want.Servers {
-		p.add(ActCheck, server, ready[server.Name])
+	if p.up {
+		for _, server := range p.want.Servers {
+			p.add(ActCheck, server, ready[server.Name])
+		}
 	}
 	for _, server := range p.want.Servers {
-		p.add(ActWait, server, ready[server.Name])
+		if p.up {
+			p.add(ActWait, server, ready[server.Name])
+		}
 		p.add(ActReady, server, ready[server.Name])
 	}
 }

@@ -50,10 +50,7 @@ func (s *section) last(directive string) (line, bool) {
 
 // mode is the section's mode after its defaults.
 func (s *section) mode() string {
-	for _, from := range []*section{s, s.defaults} {
-		if from == nil {
-			continue
-		}
+	for from := s; from != nil; from = from.defaults {
 		if l, ok := from.last("mode"); ok {
 			return l.word(1)
 		}

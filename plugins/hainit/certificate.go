@@ -78,12 +78,13 @@ func (c *cluster) certify(ctx context.Context) error {
 		if b.certified && !b.renew {
 			return nil
 		}
-		renewal := b.renew
+		if b.renew { // its configuration stays the same, so nothing else makes it read the new one
+			if err := c.balancer(b).Unconfirm(ctx); err != nil {
+				return err
+			}
+		}
 		if err := b.putCertificate(ctx, credentials); err != nil {
 			return fmt.Errorf("giving HAProxy its client certificate: %w", err)
-		}
-		if renewal { // its configuration stays the same, so nothing else makes it read the new one
-			return b.conn.Service("haproxy").Reload(ctx)
 		}
 		return nil
 	})
@@ -97,10 +98,11 @@ func (b *balancer) putCertificate(ctx context.Context, credentials kube.Credenti
 	if _, err := b.conn.Output(ctx, "mkdir -p -m 0755 /etc/haproxy/kubectl-ha", nil); err != nil {
 		return err
 	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, credentials.CA, 0o644); err != nil {
+	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, credentials.Client, 0o600); err != nil {
 		return err
 	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, credentials.Client, 0o600); err != nil {
+	// The CA comes last: it is what tells whose certificate that is (see lookAtCertificate).
+	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, credentials.CA, 0o644); err != nil {
 		return err
 	}
 	b.certified, b.renew = true, false

@@ -1,6 +1,8 @@
 package hainit
 
 import (
+	"encoding/base64"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -149,6 +151,66 @@ func TestIsBalancer(t *testing.T) {
 		if got := cluster.isBalancer(netip.MustParseAddr(address)); got != c.byName {
 			t.Errorf("%s, by name: %v", address, got)
 		}
+	}
+}
+
+// createsKubeconfigs has the k0s at the address make kubeconfigs of the cluster whose CA is testCA.
+func (w *world) createsKubeconfigs(address string) {
+	h := w.hosts[address]
+	answer := h.answer
+	h.answer = func(command string) (string, error) {
+		if strings.Contains(command, " kubeconfig create ") {
+			ca := base64.StdEncoding.EncodeToString([]byte(testCA))
+			return "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
+				"clusters: [{name: c, cluster: {server: 'https://x', certificate-authority-data: " + ca + "}}]\n" +
+				"users: [{name: u, user: {client-certificate-data: QUFBQQ==, client-key-data: QUFBQQ==}}]", nil
+		}
+		return answer(command)
+	}
+}
+
+// The certificate on the disk may be of a cluster that was there before: half of a change must not pass for the whole.
+func TestCertificateThatWasHalfWrittenDoesNotCount(t *testing.T) {
+	for _, cutOff := range []string{"ca.crt", "client.pem"} {
+		w := newWorld(t, guideFile)
+		w.controlPlane("10.10.0.2")
+		w.createsKubeconfigs("10.10.0.2")
+		lb := w.hosts["10.10.4.10"]
+		lb.files["/etc/haproxy/kubectl-ha/ca.crt"] = otherCA
+		lb.files["/etc/haproxy/kubectl-ha/client.pem"] = clientCertificate(t, 365)
+		lb.fail["write /etc/haproxy/kubectl-ha/"+cutOff] = errBroken
+		cluster := w.survey()
+		if err := cluster.certify(t.Context()); !errors.Is(err, errBroken) {
+			t.Fatal(err)
+		}
+		b := cluster.balancers[0]
+		if err := cluster.lookAtCertificate(t.Context(), b); err != nil || b.certified {
+			t.Errorf("cut off before %s was written: certified %v, %v", cutOff, b.certified, err)
+		}
+	}
+}
+
+// HAProxy goes on with the old certificate until it is reloaded. Killed before that, the next run has to know of it: by
+// then the certificate on the disk is good for a year.
+func TestRenewedCertificateIsReadWhoeverIsKilled(t *testing.T) {
+	w := newWorld(t, guideFile)
+	w.controlPlane("10.10.0.2")
+	lb := w.hosts["10.10.4.10"]
+	lb.files["/etc/haproxy/haproxy.cfg"] = "global\n"
+	lb.files["/etc/haproxy/kubectl-ha/ca.crt"] = testCA
+	lb.files["/etc/haproxy/kubectl-ha/client.pem"] = clientCertificate(t, 29)
+	w.createsKubeconfigs("10.10.0.2")
+	cluster := w.survey()
+	if err := cluster.lookAtCertificate(t.Context(), cluster.balancers[0]); err != nil || !cluster.balancers[0].renew {
+		t.Fatalf("not to be renewed: %v", err)
+	}
+	if err := cluster.certify(t.Context()); err == nil {
+		t.Fatal("this HAProxy cannot be reloaded")
+	}
+	mark, renewed := "write /etc/haproxy/haproxy.cfg.kubectl-ha-unconfirmed", "write /etc/haproxy/kubectl-ha/client.pem"
+	did := lb.did()
+	if before, _, found := strings.Cut(did, renewed); !found || !strings.Contains(before, mark) || strings.Contains(did, "\nreload haproxy\nwrite") {
+		t.Errorf("did:\n%s", did)
 	}
 }
 

@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
@@ -240,8 +242,27 @@ func (c *cluster) checkPorts() []error {
 				problems = append(problems, portTaken(b.conn.Name(), port, process, "HAProxy"))
 			}
 		}
+		if port := statsPort(c.file.LoadBalancer.Stats); port != 0 {
+			if process, taken := b.facts.ListeningTCP[port]; taken && process != "haproxy" {
+				problems = append(problems, fmt.Errorf("%w, or set spec.stats.listen or spec.stats.disabled in the LoadBalancer",
+					portTaken(b.conn.Name(), port, process, "HAProxy's statistics page")))
+			}
+		}
 	}
 	return problems
+}
+
+// statsPort is where HAProxy shows its statistics; 0 when it does not.
+func statsPort(stats config.Stats) int {
+	_, text, err := net.SplitHostPort(stats.Listen)
+	if err != nil || stats.Disabled {
+		return 0
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return 0 // nothing that the file's reader lets through
+	}
+	return port
 }
 
 func portTaken(where string, port int, process, by string) error {

@@ -282,6 +282,17 @@ func TestCheckPorts(t *testing.T) {
 			func(w *world) { w.hosts["10.10.4.10"].facts.ListeningTCP[9443] = "nginx" },
 			[]string{"root@10.10.4.10:22: port 9443, which HAProxy needs, is taken by nginx"},
 		},
+		"something on the port of HAProxy's statistics": {
+			func(w *world) { w.hosts["10.10.4.10"].facts.ListeningTCP[9000] = "php-fpm" },
+			[]string{"root@10.10.4.10:22: port 9000, which HAProxy's statistics page needs, is taken by php-fpm: stop it, or set spec.stats.listen"},
+		},
+		"HAProxy's own statistics": {func(w *world) { w.hosts["10.10.4.10"].facts.ListeningTCP[9000] = "haproxy" }, nil},
+		"no statistics": {
+			func(w *world) {
+				w.hosts["10.10.4.10"].facts.ListeningTCP[9000] = "php-fpm"
+				w.o.file.LoadBalancer.Stats.Disabled = true
+			}, nil,
+		},
 		"a controller as load balancer": {
 			func(w *world) {
 				w.hosts["10.10.4.10"].facts.Addresses = append(w.hosts["10.10.4.10"].facts.Addresses, netip.MustParseAddr("10.10.0.2"))

@@ -151,7 +151,7 @@ func (c *cluster) checkK0s() []error {
 			problem(m, "it belongs to another cluster, whose API is at %s: run `k0s stop` and `k0s reset` on it", m.apiServer)
 		}
 	}
-	if c.seed.config != nil && c.exists() {
+	if c.exists() {
 		problems = append(problems, c.checkRunningConfig()...)
 	}
 	return problems
@@ -175,7 +175,35 @@ func (c *cluster) checkRunningConfig() []error {
 	if external := running.ExternalAddress(); external != "" && !sameAddress(external, address) {
 		problem("its externalAddress is %s, but the load balancer's is %s: correct one of them", external, address)
 	}
+	ports := c.file.LoadBalancer.Ports
+	for _, port := range []struct {
+		field         string
+		running, file int
+	}{
+		{"spec.api.port", running.APIPort(), ports.KubeAPI},
+		{"spec.konnectivity.agentPort", running.KonnectivityPort(), ports.Konnectivity},
+		{"spec.api.k0sApiPort", running.K0sAPIPort(), ports.ControllerJoin},
+	} {
+		if port.running != port.file {
+			problem("its %s is %d, but the file's is %d: write %d in spec.k0s.config.%s of the file",
+				port.field, port.running, port.file, port.running, port.field)
+		}
+	}
+	if len(problems) == 0 {
+		c.warnOfDifferences()
+	}
 	return problems
+}
+
+// warnOfDifferences names what the file says of k0s's configuration and a running cluster does not have: only the load
+// balancer's address is added to it.
+func (c *cluster) warnOfDifferences() {
+	running, _ := c.withAddresses(c.seed.config, c.seed)
+	if paths := c.file.Cluster.K0s.Config.Differences(running); len(paths) > 0 {
+		c.report.Warn(fmt.Sprintf("%s: %s differs from the file in %s: it stays as it is; where that is not intended, change it "+
+			"on every controller and restart k0s there, one after another", c.seed.conn.Name(), k0s.ConfigPath,
+			strings.Join(paths, ", ")))
+	}
 }
 
 // insteadOf says what a running k0s has, where it tells.

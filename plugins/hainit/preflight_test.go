@@ -220,6 +220,25 @@ func TestCheckK0s(t *testing.T) {
 			},
 			[]string{"its storage is kine", "node-local load balancing is on", "its externalAddress is 10.10.4.99"},
 		},
+		"other ports than the file's": {
+			func(w *world) {
+				w.controlPlane(seed)
+				w.hosts[seed].files[k0s.ConfigPath] = "spec: {api: {port: 7443, k0sApiPort: 9444}, konnectivity: {agentPort: 8133}}"
+			},
+			[]string{
+				"its spec.api.port is 7443, but the file's is 6443: write 7443 in spec.k0s.config.spec.api.port of the file",
+				"its spec.konnectivity.agentPort is 8133, but the file's is 8132",
+				"its spec.api.k0sApiPort is 9444, but the file's is 9443",
+			},
+		},
+		"other ports than the default ones, which a k0s without a configuration has": {
+			func(w *world) {
+				w.controlPlane(seed)
+				delete(w.hosts[seed].files, k0s.ConfigPath)
+				w.o.file.LoadBalancer.Ports.KubeAPI = 7443
+			},
+			[]string{"its spec.api.port is 6443, but the file's is 7443"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, guideFile)
@@ -227,6 +246,33 @@ func TestCheckK0s(t *testing.T) {
 			s := w.survey()
 			expectProblems(t, s.problems)
 			expectProblems(t, s.checkK0s(), c.want...)
+		})
+	}
+}
+
+func TestConfigurationThatARunningClusterDoesNotHaveIsWarnedAbout(t *testing.T) {
+	file := strings.Replace(guideFile, "  k0s:\n", "  k0s:\n    config: {spec: {api: {externalAddress: 10.10.4.10, sans: [10.10.4.10]}, "+
+		"network: {provider: calico}}}\n", 1)
+	const said = "warning: root@10.10.0.2:22: /etc/k0s/k0s.yaml differs from the file in spec.network.provider: it stays as it is"
+	for name, c := range map[string]struct {
+		running string // k0s.yaml; empty for a bare host
+		want    bool
+	}{
+		"a bare host": {"", false},
+		"the same":    {"spec: {api: {externalAddress: 10.10.4.10, sans: [10.10.4.10]}, network: {provider: calico}}", false},
+		"the load balancer's address alone to add": {"spec: {network: {provider: calico}}", false},
+		"another": {"spec: {api: {externalAddress: 10.10.4.10, sans: [10.10.4.10]}, network: {provider: kuberouter}}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, file)
+			if c.running != "" {
+				w.controlPlane("10.10.0.2")
+				w.hosts["10.10.0.2"].files[k0s.ConfigPath] = c.running
+			}
+			expectProblems(t, w.survey().checkK0s())
+			if got := strings.Contains(w.err.String(), said); got != c.want || !c.want && strings.Contains(w.err.String(), "warning") {
+				t.Errorf("said: %s", w.err)
+			}
 		})
 	}
 }

@@ -141,9 +141,15 @@ func (c *cluster) meet(members []etcd.Member) []error {
 	for _, m := range c.controllers {
 		member, found := etcd.ByAddress(members, m.address)
 		m.voter = found && !member.Learner && member.Name != ""
-		if other, named := memberNamed(members, m.name()); named && !found {
+		other, named := memberNamed(members, m.name())
+		switch {
+		case found:
+		case named:
 			problems = append(problems, fmt.Errorf("%s: etcd knows it at %s, not at %s: correct privateAddress in the file",
 				m.conn.Name(), strings.Join(other.PeerURLs, ", "), m.address))
+		case m != c.seed && m.belongs() && m.etcdData: // k0s would not join with it
+			problems = append(problems, fmt.Errorf("%s: there is data of an etcd membership in %s that the cluster does not know "+
+				"any more: run `k0s stop` and `k0s reset` on it", m.conn.Name(), m.host.DataDirOrDefault()))
 		}
 	}
 	if len(problems) > 0 || len(c.problems) > 0 {

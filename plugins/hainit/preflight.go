@@ -80,6 +80,13 @@ func comparePair(a, b *machine) []error {
 		return []error{fmt.Errorf("%s and %s are both named %q: set hostname to different names",
 			a.conn.Name(), b.conn.Name(), a.name())}
 	}
+	// The ID of a konnectivity server is made of it, and an agent connects to each ID once (k0s,
+	// pkg/component/controller/konnectivity.go). What runs already is not held up.
+	if id := a.facts.MachineID; id != "" && id == b.facts.MachineID && a.host.IsController() && b.host.IsController() &&
+		(a.fresh || b.fresh) {
+		return []error{fmt.Errorf("%s and %s have the same /etc/machine-id, by which k0s tells controllers apart: give one a "+
+			"new one (rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot)", a.conn.Name(), b.conn.Name())}
+	}
 	return nil
 }
 

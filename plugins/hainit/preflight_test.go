@@ -101,6 +101,10 @@ func TestComparePair(t *testing.T) {
 		}
 		return m
 	}
+	withID := func(id string, m *machine) *machine {
+		m.host.Role, m.facts.MachineID, m.fresh = config.RoleController, id, true
+		return m
+	}
 	for name, c := range map[string]struct {
 		a, b *machine
 		want []string
@@ -116,6 +120,13 @@ func TestComparePair(t *testing.T) {
 		},
 		"addresses of Docker's bridge": {
 			machineOf("a", "cp1", "10.0.0.1", "172.17.0.1"), machineOf("b", "cp2", "10.0.0.2", "172.17.0.1"), nil,
+		},
+		"clones of one machine": {
+			withID("0123", machineOf("a", "cp1", "10.0.0.1")), withID("0123", machineOf("b", "cp2", "10.0.0.2")),
+			[]string{"a and b have the same /etc/machine-id, by which k0s tells controllers apart: give one a new one"},
+		},
+		"machines of their own": {
+			withID("0123", machineOf("a", "cp1", "10.0.0.1")), withID("4567", machineOf("b", "cp2", "10.0.0.2")), nil,
 		},
 		"one name, whatever its case": {
 			machineOf("a", "CP", "10.0.0.1"), machineOf("b", "cp", "10.0.0.2"), []string{`a and b are both named "cp"`},
@@ -480,6 +491,14 @@ func TestMeet(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("data of a membership that ended keeps a host from joining", func(t *testing.T) {
+		w := newWorld(t, guideFile)
+		w.controlPlane("10.10.0.2", "10.10.1.2")
+		expectProblems(t, w.survey().meet([]etcd.Member{member(1, "cp1", "10.10.0.2")}),
+			"root@10.10.1.2:22: there is data of an etcd membership in /var/lib/k0s that the cluster does not know any more: "+
+				"run `k0s stop` and `k0s reset` on it")
+	})
 
 	t.Run("a controller that could not be looked at is no stranger", func(t *testing.T) {
 		w := newWorld(t, guideFile)

@@ -66,6 +66,7 @@ func (m *machine) readyz(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer k.Close()
 	return k.Ready(ctx)
 }
 

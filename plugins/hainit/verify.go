@@ -104,6 +104,7 @@ func (c *cluster) verifyAPI(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer direct.Close()
 	if err = direct.Ready(ctx); err == nil {
 		return "/readyz at " + c.apiURL(), nil
 	}
@@ -111,6 +112,7 @@ func (c *cluster) verifyAPI(ctx context.Context) (string, error) {
 	if connectErr != nil {
 		return "", connectErr
 	}
+	defer through.Close()
 	if through.Ready(ctx) != nil {
 		return "", err
 	}

@@ -55,7 +55,7 @@ func (c *cluster) verifyMembers(ctx context.Context) (string, error) {
 	var errs []error
 	for _, m := range c.controllers {
 		member, found := etcd.ByAddress(members, m.address)
-		if !found || member.Learner || member.Name == "" {
+		if !found || member.Idle() {
 			errs = append(errs, fmt.Errorf("%s is no voting member of etcd", m.name()))
 		}
 	}

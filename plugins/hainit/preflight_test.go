@@ -43,7 +43,7 @@ func TestPreflightReportsAllAtOnce(t *testing.T) {
   - connecting to root@10.10.1.2:22: no route to host
   - root@10.10.20.2:22: its clock is 1m0s apart from that of root@10.10.4.10:22: synchronise the hosts' clocks (chrony, systemd-timesyncd)
   - ops@10.10.2.2:22: port 6443, which k0s needs, is taken by nginx: stop it
-  - root@10.10.4.10:22: there is no package "haproxy": add a repository that has it, or install HAProxy by hand`
+  - root@10.10.4.10:22: there is no package "haproxy": add a repository that has it, or install it by hand`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -206,7 +206,8 @@ func (c *cluster) checkRunningConfig() []error {
 // balancer's address is added to it.
 func (c *cluster) warnOfDifferences() {
 	running, _ := c.withAddresses(c.seed.config, c.seed)
-	if paths := c.file.Cluster.K0s.Config.Differences(running); len(paths) > 0 {
+	desired, _ := c.withAddresses(c.file.Cluster.K0s.Config, c.seed)
+	if paths := desired.Differences(running); len(paths) > 0 {
 		c.report.Warn(fmt.Sprintf("%s: %s differs from the file in %s: it stays as it is; where that is not intended, change it "+
 			"on every controller and restart k0s there, one after another", c.seed.conn.Name(), k0s.ConfigPath,
 			strings.Join(paths, ", ")))

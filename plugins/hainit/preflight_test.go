@@ -288,6 +288,16 @@ func TestConfigurationThatARunningClusterDoesNotHaveIsWarnedAbout(t *testing.T) 
 	}
 }
 
+func TestANameWrittenInAnotherWayIsNoDifference(t *testing.T) {
+	w := newWorld(t, strings.Replace(guideFile, "  k0s:\n", "  k0s:\n    config: {spec: {api: {externalAddress: LB.Example.}}}\n", 1))
+	w.controlPlane("10.10.0.2")
+	w.hosts["10.10.0.2"].files[k0s.ConfigPath] = "spec: {api: {externalAddress: lb.example, sans: [lb.example]}}"
+	expectProblems(t, w.survey().checkK0s())
+	if said := w.err.String(); strings.Contains(said, "warning") {
+		t.Errorf("said: %s", said)
+	}
+}
+
 // joinWorker makes the host a worker that joined through the first controller.
 func (w *world) joinWorker(address, ca string) {
 	h := w.hosts[address]

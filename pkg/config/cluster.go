@@ -92,9 +92,15 @@ func (h *Host) IsController() bool { return h.Role == RoleController || h.Role =
 // RunsKubelet reports whether the host becomes a Node.
 func (h *Host) RunsKubelet() bool { return h.Role == RoleWorker || h.Role == RoleControllerWorker }
 
-// Address returns the address that the cluster's other hosts reach this one at: privateAddress, else the address of
-// the connection when that is an IP address that other hosts can reach, else "".
-func (h *Host) Address() string { return addressOf(h.PrivateAddress, h.Conn) }
+// Address returns the address that the cluster's other hosts reach this one at, as far as the file tells:
+// privateAddress, else the address of the connection when that is an IP address that other hosts can reach, else "".
+// It is "" too where privateInterface decides.
+func (h *Host) Address() string {
+	if h.PrivateAddress == "" && h.PrivateInterface != "" {
+		return ""
+	}
+	return addressOf(h.PrivateAddress, h.Conn)
+}
 
 // DataDirOrDefault returns the directory of k0s's data on the host.
 func (h *Host) DataDirOrDefault() string {

@@ -15,10 +15,28 @@ func TestHostAddress(t *testing.T) {
 		{"a forwarded port of this machine", Host{Conn: Connection{SSH: &SSH{Address: "127.0.0.1", Port: 9022}}}, ""},
 		{"this machine", Host{Conn: Connection{Localhost: true}}, ""},
 		{"no connection", Host{}, ""},
+		{"of an interface", Host{PrivateInterface: "eth1", Conn: Connection{SSH: &SSH{Address: "192.0.2.1"}}}, ""},
+		{
+			"private, whatever the interface",
+			Host{PrivateInterface: "eth1", PrivateAddress: "10.0.0.1", Conn: Connection{SSH: &SSH{Address: "192.0.2.1"}}}, "10.0.0.1",
+		},
 	} {
 		if got := test.host.Address(); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
+	}
+}
+
+func TestHostsBehindOneAddressMayHaveTheirOwnByInterface(t *testing.T) {
+	f := parse(t, `apiVersion: k0sctl.k0sproject.io/v1beta1
+kind: Cluster
+spec:
+  hosts:
+    - {role: controller, privateInterface: eth1, ssh: {address: 192.0.2.1, port: 2201}}
+    - {role: worker, privateInterface: eth1, ssh: {address: 192.0.2.1, port: 2202}}
+`)
+	if len(f.Cluster.Hosts) != 2 {
+		t.Errorf("got %d hosts", len(f.Cluster.Hosts))
 	}
 }
 

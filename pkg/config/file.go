@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +21,9 @@ type File struct {
 
 	lines map[string]int // where fields that Complete looks at are, by "Kind field"
 	flags []flagHost
+
+	strange  bool // a document was refused that may have been meant for the load balancer
+	hostless bool // the load balancer's document lists no host
 }
 
 // Source says what a cluster file is called and what it may refer to outside itself.
@@ -29,32 +34,82 @@ type Source struct {
 	LookupEnv func(name string) (string, bool) // the value of an environment variable, and whether it is set
 }
 
-// Load reads the file at path. Its error holds Problems when the file could be read and something in it is wrong.
-func Load(path string) (*File, error) {
+// Load reads the file at path, with the load balancer's hosts that the command line names (see SetLoadBalancer), and
+// completes it. Its error holds Problems, all of them, when the file could be read and something in it is wrong.
+func Load(path string, balancers ...string) (*File, error) {
 	data, err := os.ReadFile(path)
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a directory: name the file itself", path)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: correct its name", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading cluster file: %w", err)
 	}
-	return Parse(path, data)
+	s, err := sourceOf(path)
+	if err != nil {
+		return nil, err
+	}
+	f, problems := s.parse(data)
+	if f == nil {
+		return nil, problems
+	}
+	for _, spec := range balancers {
+		if err := f.SetLoadBalancer(spec); err != nil {
+			return nil, err
+		}
+	}
+	if len(problems) == 0 {
+		return f, f.Complete()
+	}
+	known := f.LoadBalancer == nil && !f.strange || f.LoadBalancer != nil && (len(f.LoadBalancer.Hosts) > 0 || f.hostless)
+	if f.Cluster != nil && (known || len(balancers) > 0) {
+		more, _ := f.complete()
+		problems = append(problems, more...)
+	}
+	return nil, problems.sorted()
 }
 
 // Parse reads a cluster file's content. Name stands for the file in every message; relative paths in the file start
 // from its directory, "~" is the user's home directory, and $NAME is replaced from the environment. The checks are
 // those that the file alone permits; Complete does the others. The error is of type Problems.
 func Parse(name string, data []byte) (*File, error) {
+	s, err := sourceOf(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Parse(data)
+}
+
+// sourceOf is the file of that name on this machine.
+func sourceOf(name string) (Source, error) {
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
-		return nil, fmt.Errorf("finding the directory of %s: %w", name, err)
+		return Source{}, fmt.Errorf("finding the directory of %s: %w", name, err)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "" // reported where a path begins with ~
 	}
-	return Source{Name: name, Dir: dir, Home: home, LookupEnv: os.LookupEnv}.Parse(data)
+	return Source{Name: name, Dir: dir, Home: home, LookupEnv: os.LookupEnv}, nil
 }
 
 // Parse reads a cluster file's content as the function Parse does, with the outside world given.
 func (s Source) Parse(data []byte) (*File, error) {
+	f, problems := s.parse(data)
+	if len(problems) == 0 {
+		return f, nil
+	}
+	// Complete will not be reached: say now what it would say, as far as flags cannot change it.
+	if f != nil && f.Cluster != nil && f.LoadBalancer != nil && len(f.LoadBalancer.Hosts) > 0 {
+		more, _ := f.complete()
+		problems = append(problems, more...)
+	}
+	return nil, problems.sorted()
+}
+
+// parse returns what it could make of a file beside what is wrong with it; nothing when it is no YAML.
+func (s Source) parse(data []byte) (*File, Problems) {
 	docs, problems := documents(s.Name, data)
 	if problems != nil {
 		return nil, problems
@@ -68,18 +123,10 @@ func (s Source) Parse(data []byte) (*File, error) {
 		p.lookupEnv = func(string) (string, bool) { return "", false }
 	}
 	p.documents(docs)
-	if len(p.problems) > 0 {
-		// Complete will not be reached: say now what it would say, as far as flags cannot change it.
-		if p.file.Cluster != nil && p.file.LoadBalancer != nil && len(p.file.LoadBalancer.Hosts) > 0 {
-			problems, _ := p.file.complete()
-			p.problems = append(p.problems, problems...)
-		}
-		return nil, p.problems.sorted()
-	}
 	for _, w := range p.warnings.sorted() {
 		p.file.Warnings = append(p.file.Warnings, w.Error())
 	}
-	return p.file, nil
+	return p.file, p.problems
 }
 
 // parser fills a File from documents.
@@ -107,6 +154,7 @@ func (p *parser) documents(docs []*yaml.Node) {
 			k0sConfigs = append(k0sConfigs, v)
 		}
 	}
+	p.file.strange = len(p.problems) > 0
 	switch {
 	case len(clusters) > 0:
 		p.onlyOne(clusters, "keep each cluster in a file of its own")
@@ -173,6 +221,21 @@ func (p *parser) kindOf(doc value) string {
 // SetLoadBalancer adds a load balancer host that was given on the command line as [USER@]HOST[:PORT]; an IPv6
 // address with a port stands in brackets. A load balancer document of the file may say everything but the hosts then.
 func (f *File) SetLoadBalancer(spec string) error {
+	host, err := parseFlag(spec)
+	if err != nil {
+		return err
+	}
+	f.flags = append(f.flags, flagHost{spec, host})
+	return nil
+}
+
+// CheckLoadBalancer says what is wrong with a host on the command line that SetLoadBalancer would not take.
+func CheckLoadBalancer(spec string) error {
+	_, err := parseFlag(spec)
+	return err
+}
+
+func parseFlag(spec string) (*LBHost, error) {
 	const form = "write [USER@]HOST[:PORT]"
 	ssh := &SSH{User: defaultUser, Port: defaultSSHPort, Address: spec}
 	if user, rest, found := cutLast(spec, "@"); found {
@@ -181,18 +244,17 @@ func (f *File) SetLoadBalancer(spec string) error {
 	if host, port, ok := hostPort(ssh.Address); ok {
 		ssh.Address = host
 		if _, err := fmt.Sscanf(port, "%d", &ssh.Port); err != nil || ssh.Port == 0 {
-			return fmt.Errorf("load balancer %q: port %s is out of range: %s", spec, port, form)
+			return nil, fmt.Errorf("load balancer %q: port %s is out of range: %s", spec, port, form)
 		}
 	}
 	ssh.Address = withoutBrackets(ssh.Address)
 	if err := checkUser(ssh.User); err != nil {
-		return fmt.Errorf("load balancer %q: %w", spec, err)
+		return nil, fmt.Errorf("load balancer %q: %w", spec, err)
 	}
 	if err := checkHost(ssh.Address); err != nil {
-		return fmt.Errorf("load balancer %q: %w; %s", spec, err, form)
+		return nil, fmt.Errorf("load balancer %q: %w; %s", spec, err, form)
 	}
-	f.flags = append(f.flags, flagHost{spec, &LBHost{Conn: Connection{SSH: ssh}}})
-	return nil
+	return &LBHost{Conn: Connection{SSH: ssh}}, nil
 }
 
 // flagHost is a load balancer host from the command line.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // What a load balancer is where its document says nothing.
@@ -44,9 +46,11 @@ func (p *parser) loadBalancer(doc value) {
 	spec := f.at("spec").fields(
 		"address", "hosts", "ports", "balance", "check", "configPath", "stats", "spareServers", "drainTimeout")
 	lb.Address = p.loadBalancerAddress(spec.at("address"))
-	for _, item := range spec.at("hosts").items() {
+	hosts := spec.at("hosts")
+	for _, item := range hosts.items() {
 		lb.Hosts = append(lb.Hosts, p.loadBalancerHost(item))
 	}
+	p.file.hostless = len(lb.Hosts) == 0 && !hosts.lost && (!hosts.present() || hosts.node.Kind == yaml.SequenceNode)
 	ports := spec.at("ports").fields("kubeAPI", "konnectivity", "controllerJoin")
 	lb.Ports.KubeAPI = ports.at("kubeAPI").port(0)
 	lb.Ports.Konnectivity = ports.at("konnectivity").port(0)

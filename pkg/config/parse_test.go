@@ -104,3 +104,16 @@ func TestBadFilesAreReportedWholly(t *testing.T) {
 		})
 	}
 }
+
+func TestNumbersTooBigForAnyTypeAreOutOfRange(t *testing.T) {
+	for number, want := range map[string]string{
+		"99999999999999999999":  "99999999999999999999 is out of range: write a number from 1 to 65535",
+		"-99999999999999999999": "-99999999999999999999 is out of range: write a number from 1 to 65535",
+		"1e3":                   `"1e3" is not a number: write one from 1 to 65535`,
+	} {
+		_, err := source("f").Parse([]byte(strings.Replace(oneController, "10.10.0.2", "10.10.0.2, port: "+number, 1)))
+		if want = "f:5: spec.hosts[0].ssh.port: " + want; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

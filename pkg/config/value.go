@@ -278,6 +278,9 @@ func (v value) number(missing, lowest, highest int) int {
 	case tag == "!!str" && allDigits(text):
 		v.fail("%q is text: write the number without quotes", text)
 		return missing
+	case tag == "!!float" && allDigits(strings.TrimLeft(text, "+-")): // too big for an integer of YAML's
+		v.fail("%s is out of range: write a number from %d to %d", text, lowest, highest)
+		return missing
 	case tag != "!!int":
 		v.fail("%q is not a number: write one from %d to %d", text, lowest, highest)
 		return missing

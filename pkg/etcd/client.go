@@ -140,9 +140,10 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	}, nil
 }
 
-// RemoveLearner removes a member that does not vote; the quorum stays what it is. A member that is gone is no error.
-func (c *Client) RemoveLearner(ctx context.Context, member Member) error {
-	if !member.Learner {
+// RemoveIdle removes a member that takes no part in votes; the others need it for nothing. A member that is gone is no
+// error.
+func (c *Client) RemoveIdle(ctx context.Context, member Member) error {
+	if !member.Idle() {
 		return fmt.Errorf("removing etcd member %s: it votes", member)
 	}
 	_, err := c.api.MemberRemove(ctx, member.ID)

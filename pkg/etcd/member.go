@@ -26,6 +26,9 @@ func (m Member) String() string {
 	return fmt.Sprintf("%s (%x)", m.Name, m.ID)
 }
 
+// Idle tells whether the member takes no part in votes: it is a learner, or has never started.
+func (m Member) Idle() bool { return m.Learner || m.Name == "" }
+
 // HasAddress tells whether one of the member's peer URLs is on the address.
 func (m Member) HasAddress(address netip.Addr) bool {
 	return slices.ContainsFunc(m.PeerURLs, func(peer string) bool {

@@ -26,6 +26,7 @@ type Facts struct {
 	SELinux        string // "enforcing", "permissive" or "disabled"
 	Firewalld      bool   // firewalld runs
 	Sudo           bool   // root by sudo, not by login
+	Socat          bool   // socat is there
 
 	ClockOffset      time.Duration // the host's clock minus ours
 	ClockOffsetError time.Duration // the offset is right within this: half of the round trip, half a second for coarse clocks
@@ -124,6 +125,8 @@ func parseFacts(output string) (*Facts, reading, error) {
 			f.SELinux = value
 		case "firewalld":
 			f.Firewalld = value == "running"
+		case "socat":
+			f.Socat = true
 		case "address":
 			f.addAddress(value)
 		case "listen":

@@ -42,6 +42,8 @@ elif [ -e /etc/selinux/config ]; then
 fi
 have firewall-cmd && [ "$(firewall-cmd --state 2>/dev/null)" = running ] && echo firewalld running
 
+have socat && echo socat yes
+
 # "address INTERFACE ADDRESS/BITS" for each.
 if have ip; then
 	ip -o addr show 2>/dev/null | while read -r _ interface family address _; do

@@ -33,6 +33,7 @@ const writeScript = `set -eu
 if [ -L "$path" ]; then path=$(readlink -f -- "$path"); fi
 part="$path.part-$$-$random"
 trap 'rm -f -- "$part"' EXIT
+trap 'exit 1' HUP INT TERM
 umask 077
 kept=
 if [ -z "$mode" ] && [ -e "$path" ]; then

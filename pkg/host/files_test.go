@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -99,6 +102,44 @@ func TestWriteFileThatFailsLeavesNothing(t *testing.T) {
 }
 
 // wantOnly checks what a directory contains.
+func TestWriteFileThatIsEndedLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	script := variables("path", filepath.Join(dir, "token"), "size", "100", "mode", "0600", "random", "r") + writeScript
+	command := exec.Command("sh", "-c", script)
+	input, err := command.StdinPipe() // stays open: the script waits for the rest
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(input, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		parts, err := filepath.Glob(filepath.Join(dir, "token.part-*"))
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("no part file: %v", err)
+		}
+		if len(parts) == 0 {
+			continue
+		}
+		if data, err := os.ReadFile(parts[0]); err == nil && string(data) == "secret" {
+			break
+		}
+	}
+	// As endScript ends a command whose context was cancelled: the shell, and what it waits for.
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	input.Close()
+	if err := command.Wait(); err == nil {
+		t.Error("it succeeded")
+	}
+	wantOnly(t, dir)
+}
+
 func wantOnly(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

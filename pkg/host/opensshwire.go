@@ -307,9 +307,9 @@ func (w *opensshWire) dial(ctx context.Context, network, address string) (net.Co
 	w.mu.Unlock()
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	forward := w.command(running, append([]string{"-N", "-T", "-o", "ExitOnForwardFailure=yes",
-		"-o", "ControlPath=none", "-L", socket + ":" + address}, w.args...)...)
-	var said bytes.Buffer
-	forward.Stderr = &said
+		"-o", "ControlPath=none", "-o", "LogLevel=DEBUG2", "-L", socket + ":" + address}, w.args...)...)
+	said := newForwardLog()
+	forward.Stderr = said
 	if err := forward.Start(); err != nil {
 		stop()
 		return nil, fmt.Errorf("starting ssh: %w", err)
@@ -320,14 +320,96 @@ func (w *opensshWire) dial(ctx context.Context, network, address string) (net.Co
 		close(ended)
 	}()
 	conn, err := w.awaitSocket(ctx, socket, ended)
+	if err == nil {
+		if err = said.await(ctx, ended); err != nil {
+			conn.Close()
+		}
+	}
 	if err != nil {
 		stop()
 		<-ended
-		return nil, fmt.Errorf("forwarding: %w: %s", err, strings.TrimSpace(said.String()))
+		return nil, fmt.Errorf("forwarding: %w: %s", err, said.text())
 	}
 	// The connection outlives its name.
 	_ = os.Remove(socket)
 	return &forwardedConn{Conn: conn, stop: stop}, nil
+}
+
+// forwardLog is what an ssh program that forwards one connection says. The program takes our connection before it has
+// asked the host for its own; only its log tells what came of that.
+type forwardLog struct {
+	opened chan struct{}
+	failed chan struct{}
+
+	mu   sync.Mutex
+	line []byte // that has no end yet
+	said []string
+}
+
+func newForwardLog() *forwardLog {
+	return &forwardLog{opened: make(chan struct{}, 1), failed: make(chan struct{}, 1)}
+}
+
+// Write takes the log to pieces; its debug messages are not kept.
+func (l *forwardLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.line = append(l.line, p...)
+	for {
+		text, rest, complete := bytes.Cut(l.line, []byte("\n"))
+		if !complete {
+			return len(p), nil
+		}
+		l.line = append([]byte{}, rest...)
+		l.take(strings.TrimSpace(string(text)))
+	}
+}
+
+func (l *forwardLog) take(line string) {
+	switch debug := strings.HasPrefix(line, "debug"); {
+	case debug && strings.Contains(line, ": open confirm "):
+		note(l.opened)
+	case debug || line == "":
+	default:
+		const most = 20
+		l.said = append(l.said[max(0, len(l.said)+1-most):], line)
+		if strings.Contains(line, "open failed") {
+			note(l.failed)
+		}
+	}
+}
+
+func note(happened chan<- struct{}) {
+	select {
+	case happened <- struct{}{}:
+	default:
+	}
+}
+
+// unknownOpen is how long the log is watched for a word on the connection: a program that words it in another way has
+// most likely made it by then.
+const unknownOpen = 5 * time.Second
+
+// await tells whether the host made its connection.
+func (l *forwardLog) await(ctx context.Context, ended <-chan struct{}) error {
+	select {
+	case <-l.opened:
+		return nil
+	case <-l.failed:
+		return errors.New("the host could not connect")
+	case <-ended:
+		return errors.New("ssh ended")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(unknownOpen):
+		return nil
+	}
+}
+
+func (l *forwardLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.said, "\n")
 }
 
 const socketPoll = 20 * time.Millisecond

@@ -202,7 +202,7 @@ func (h *Host) abandon(process protocol.Waiter, stderr *stderrTail, done <-chan 
 		// A command may be cancelled before it has said who it is: what it wrote may still be under way.
 		select {
 		case <-stderr.announced:
-		case <-done:
+		case <-done: //nolint:errcheck // how it ended was asked for elsewhere
 			return // it has ended already
 		case <-ctx.Done():
 		}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -22,6 +24,8 @@ type Cluster struct {
 	Dynamic dynamic.Interface
 	// Poll is how often a condition is looked at while it is awaited.
 	Poll time.Duration
+
+	web *http.Client // of both; nil in tests
 }
 
 // Connect makes a client from a kubeconfig. A nil dial dials from this machine. Nothing is sent yet.
@@ -35,15 +39,27 @@ func Connect(kubeconfig []byte, dial DialFunc) (*Cluster, error) {
 	config.UserAgent = "kubectl-ha"
 	// k0s itself keeps default/kubernetes as Endpoints; that this API is deprecated is nothing a user can act on.
 	config.WarningHandler = rest.NoWarnings{}
-	client, err := kubernetes.NewForConfig(config)
+	web, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the kubeconfig: %w", err)
 	}
-	dynamicClient, err := dynamic.NewForConfig(config)
+	client, err := kubernetes.NewForConfigAndClient(config, web)
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the kubeconfig: %w", err)
 	}
-	return &Cluster{Client: client, Dynamic: dynamicClient, Poll: 250 * time.Millisecond}, nil
+	dynamicClient, err := dynamic.NewForConfigAndClient(config, web)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the kubeconfig: %w", err)
+	}
+	return &Cluster{Client: client, Dynamic: dynamicClient, Poll: 250 * time.Millisecond, web: web}, nil
+}
+
+// Close ends the connections. A Cluster that was made for one look is closed after it: client-go keeps a transport for
+// each dialler.
+func (c *Cluster) Close() {
+	if c.web != nil {
+		utilnet.CloseIdleConnectionsFor(c.web.Transport)
+	}
 }
 
 // Ready asks /readyz once.

@@ -66,6 +66,7 @@ func (m *machine) readyz(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer k.Close()
 	return k.Ready(ctx)
 }
 
@@ -99,7 +100,7 @@ func (c *cluster) checkControlPlane(ctx context.Context) []error {
 	if err != nil {
 		return []error{atSeed(fmt.Errorf("%w: bring the controllers back that have failed", err))}
 	}
-	problems := c.meet(members)
+	problems := append(c.meet(members), c.checkVoters(ctx, members)...)
 	problems = append(problems, c.checkOutsiders(ctx)...)
 	if !c.incomplete() || len(problems) > 0 {
 		return problems
@@ -140,10 +141,16 @@ func (c *cluster) meet(members []etcd.Member) []error {
 	var problems []error
 	for _, m := range c.controllers {
 		member, found := etcd.ByAddress(members, m.address)
-		m.voter = found && !member.Learner && member.Name != ""
-		if other, named := memberNamed(members, m.name()); named && !found {
+		m.voter = found && !member.Idle()
+		other, named := memberNamed(members, m.name())
+		switch {
+		case found:
+		case named:
 			problems = append(problems, fmt.Errorf("%s: etcd knows it at %s, not at %s: correct privateAddress in the file",
 				m.conn.Name(), strings.Join(other.PeerURLs, ", "), m.address))
+		case m != c.seed && m.belongs() && m.etcdData: // k0s would not join with it
+			problems = append(problems, fmt.Errorf("%s: there is data of an etcd membership in %s that the cluster does not know "+
+				"any more: run `k0s stop` and `k0s reset` on it", m.conn.Name(), m.host.DataDirOrDefault()))
 		}
 	}
 	if len(problems) > 0 || len(c.problems) > 0 {
@@ -152,7 +159,7 @@ func (c *cluster) meet(members []etcd.Member) []error {
 	c.known = true
 	c.outsiders = nil
 	for _, member := range members {
-		if c.controllerAt(member) != nil || member.Learner || member.Name == "" {
+		if c.controllerAt(member) != nil || member.Idle() {
 			continue
 		}
 		address, err := peerAddress(member)
@@ -163,6 +170,23 @@ func (c *cluster) meet(members []etcd.Member) []error {
 		c.outsiders = append(c.outsiders, haproxy.Server{Name: strings.ToLower(member.Name), Address: address, Active: true})
 	}
 	return problems
+}
+
+// checkVoters looks for members whose host has lost its data: etcd counts them, but k0s would make a new member.
+func (c *cluster) checkVoters(ctx context.Context, members []etcd.Member) []error {
+	return unjoin(c.each(ctx, c.controllers, func(ctx context.Context, m *machine) error {
+		if !m.voter || m.etcdData {
+			return nil
+		}
+		// A join that was cut off may have gone on there since the host was looked at.
+		data, err := m.node.HasEtcdData(ctx)
+		if err != nil || data {
+			return err
+		}
+		member, _ := etcd.ByAddress(members, m.address)
+		return fmt.Errorf("etcd counts it as the member %s, but its data is not in %s: correct dataDir, or, when the host was "+
+			"set up anew, run `k0s etcd leave --peer-address %s` on %s", member, m.host.DataDirOrDefault(), m.address, c.seed.conn.Name())
+	}))
 }
 
 // peerAddress is where a member's host is reached.

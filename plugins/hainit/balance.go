@@ -2,6 +2,7 @@ package hainit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -107,11 +108,15 @@ func (c *cluster) plan(ctx context.Context, b *balancer, active func(*machine) b
 // checkHAProxy makes sure that each HAProxy can be installed, and that its configuration can take our block.
 func (c *cluster) checkHAProxy(ctx context.Context) []error {
 	return unjoin(c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
-		if !b.installed() {
-			available, err := b.conn.PackageAvailable(ctx, haproxyPackage)
+		var errs []error
+		for _, name := range b.missing() {
+			available, err := b.conn.PackageAvailable(ctx, name)
 			if err == nil && !available {
-				err = fmt.Errorf("there is no package %q: add a repository that has it, or install HAProxy by hand", haproxyPackage)
+				err = fmt.Errorf("there is no package %q: add a repository that has it, or install it by hand", name)
 			}
+			errs = append(errs, at(b.host.Conn, err))
+		}
+		if err := errors.Join(errs...); err != nil || !b.installed() {
 			return err
 		}
 		if err := c.lookAtCertificate(ctx, b); err != nil {

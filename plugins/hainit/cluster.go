@@ -32,7 +32,6 @@ type cluster struct {
 	known       bool     // it is known who belongs to the control plane
 	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
 	outsiders []haproxy.Server
-	converted bool // running controllers were given the load balancer's address in this run
 }
 
 // machine is a host of the Cluster document.

@@ -90,8 +90,9 @@ func TestValidateNamesEveryFlag(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 	o.DryRun, o.Parallel, o.Timeout, o.Kubeconfig = "yes", -1, -time.Second, "x"
+	o.LoadBalancers = []string{"good", "not good", "@lb"}
 	err := o.Validate()
-	for _, want := range []string{"--dry-run=yes", "--parallel=-1", "--timeout=-1s", "--kubeconfig"} {
+	for _, want := range []string{`--lb: load balancer "not good"`, `--lb: load balancer "@lb"`, "--dry-run=yes", "--parallel=-1", "--timeout=-1s", "--kubeconfig"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not named in %v", want, err)
 		}

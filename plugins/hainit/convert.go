@@ -35,18 +35,31 @@ func (c *cluster) skipConvert(context.Context) (string, error) {
 	return "", nil
 }
 
-func (c *cluster) detailConvert(context.Context) ([]string, error) {
+func (c *cluster) detailConvert(ctx context.Context) ([]string, error) {
 	var lines []string
 	for _, m := range c.unbalanced() {
 		_, changes := c.withAddresses(m.config, m)
+		if len(changes) == 0 {
+			lines = append(lines, m.name()+": restart k0s")
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("%s: %s: %s; restart k0s", m.name(), k0s.ConfigPath, strings.Join(changes, ", ")))
 	}
-	return lines, nil
+	strangers, err := c.strangers(ctx)
+	return append(lines, strangers...), err
 }
 
 // convert gives running controllers the load balancer's address, one after another, each awaited before the next.
-// Certificates are re-issued by k0s at the restart; data and workloads stay.
+// Certificates are re-issued by k0s at the restart; data and workloads stay. Workers that the file does not name are
+// named first, so that a run that is cut off has said it.
 func (c *cluster) convert(ctx context.Context) error {
+	strangers, err := c.strangers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, line := range strangers {
+		c.report.Warn(line)
+	}
 	for _, m := range c.unbalanced() {
 		line := c.report.Host(m.name())
 		line.Update("changing k0s.yaml")
@@ -68,7 +81,6 @@ func (c *cluster) convert(ctx context.Context) error {
 		m.config = object
 		line.Done("answers at " + c.file.LoadBalancer.Address)
 	}
-	c.converted = true
 	return nil
 }
 

@@ -147,7 +147,7 @@ func downloadCommand(r release, to, mode string) string {
 		return "{ if command -v curl >/dev/null; then curl -fsSL -o " + to + " " + quote(url) +
 			"; else wget -qO " + to + " " + quote(url) + "; fi; }"
 	}
-	commands := []string{fetch(r.url, part)}
+	commands := []string{"umask 077", fetch(r.url, part)}
 	if r.sums != "" {
 		commands = append(commands, fetch(r.sums, sums),
 			"got=$(sha256sum "+part+" | cut -d' ' -f1)",

@@ -209,7 +209,7 @@ func (e *fakeEtcd) Members(context.Context) ([]etcd.Member, error) {
 
 func (e *fakeEtcd) Alarms(context.Context) ([]string, error) { return e.alarms, e.err }
 
-func (e *fakeEtcd) RemoveLearner(_ context.Context, member etcd.Member) error {
+func (e *fakeEtcd) RemoveIdle(_ context.Context, member etcd.Member) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.removed = append(e.removed, member.String())

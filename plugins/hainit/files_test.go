@@ -68,6 +68,8 @@ func TestPrepare(t *testing.T) {
 	first.Files = []config.UploadFile{
 		{Data: "hello\n", Name: "motd", DstDir: "/etc", Perm: "0600", User: "root", Group: "adm"},
 		{Source: dir + "/images", DstDir: "/var/lib/k0s/images", DirPerm: "0750"},
+		{Source: dir + "/images/a.tar", Dst: "/root/secret", Perm: "0400"},
+		{Source: "https://example.com/x", Dst: "/root/x", Perm: "0700"},
 	}
 	w.o.file.Cluster.Hosts[1].Hostname = "cp2" // as it is
 	w.o.file.Cluster.Hosts[2].Hostname = "other"
@@ -75,7 +77,8 @@ func TestPrepare(t *testing.T) {
 	c := w.survey()
 
 	lines, err := c.detailPrepare(t.Context())
-	want := "root@10.10.0.2:22: hostname CP-1\ncp-1: file /etc/motd\ncp-1: file /var/lib/k0s/images/a.tar"
+	want := "root@10.10.0.2:22: hostname CP-1\ncp-1: file /etc/motd\ncp-1: file /var/lib/k0s/images/a.tar\n" +
+		"cp-1: file /root/secret\ncp-1: file /root/x from https://example.com/x"
 	if got := strings.Join(lines, "\n"); err != nil || got != want {
 		t.Errorf("detail:\n%s, %v", got, err)
 	}
@@ -87,13 +90,24 @@ func TestPrepare(t *testing.T) {
 		h.modes["/var/lib/k0s/images/a.tar"] != 0o640 {
 		t.Errorf("files: %v, %v", h.files, h.modes)
 	}
+	if h.modes["/etc/motd"] != 0o600 || h.modes["/root/secret"] != 0o400 {
+		t.Errorf("files that others may not read had another mode for a moment: %v", h.modes)
+	}
 	const did = `run hostnamectl set-hostname 'CP-1' 2>/dev/null || { echo 'CP-1' >/etc/hostname && hostname 'CP-1'; }
 run [ -d '/etc' ] || mkdir -p -m 0755 '/etc'
 write /etc/motd
 run chmod '0600' '/etc/motd' && chown 'root:adm' '/etc/motd'
 run [ -d '/var/lib/k0s/images' ] || mkdir -p -m 0750 '/var/lib/k0s/images'
 upload /var/lib/k0s/images/a.tar
-run chmod '0640' '/var/lib/k0s/images/a.tar'`
+run chmod '0640' '/var/lib/k0s/images/a.tar'
+run [ -d '/root' ] || mkdir -p -m 0755 '/root'
+upload /root/secret
+run chmod '0400' '/root/secret'
+run [ -d '/root' ] || mkdir -p -m 0755 '/root'
+run { umask 077 && { if command -v curl >/dev/null; then curl -fsSL -o '/root/x.part' 'https://example.com/x'; ` +
+		`else wget -qO '/root/x.part' 'https://example.com/x'; fi; } && chmod 0700 '/root/x.part' && mv -f '/root/x.part' '/root/x'; }; ` +
+		`status=$?; rm -f '/root/x.part' '/root/x.part.sums'; exit $status
+run chmod '0700' '/root/x'`
 	if got := h.did(); got != did {
 		t.Errorf("did:\n%s", got)
 	}

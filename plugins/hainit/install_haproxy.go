@@ -3,9 +3,14 @@ package hainit
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 const haproxyPackage = "haproxy"
+
+// socatPackage has what reaches HAProxy's runtime socket where the user who logs in is not root: SSH forwards a socket
+// as that user, who may not open it.
+const socatPackage = "socat"
 
 // installed tells whether HAProxy is on the host: as a service, which is what every distribution's package brings.
 func (b *balancer) installed() bool {
@@ -13,43 +18,60 @@ func (b *balancer) installed() bool {
 	return state != "" && state != "absent"
 }
 
-func (c *cluster) bare() []*balancer {
-	var hosts []*balancer
-	for _, b := range c.balancers {
-		if !b.installed() {
-			hosts = append(hosts, b)
-		}
+// missing lists the packages that the host needs and does not have.
+func (b *balancer) missing() []string {
+	var packages []string
+	if !b.installed() {
+		packages = append(packages, haproxyPackage)
 	}
-	return hosts
+	if b.facts.Sudo && !b.facts.Socat {
+		packages = append(packages, socatPackage)
+	}
+	return packages
 }
 
 func (c *cluster) skipInstallHAProxy(context.Context) (string, error) {
-	if len(c.bare()) == 0 {
-		return "it is on every load balancer", nil
+	for _, b := range c.balancers {
+		if len(b.missing()) > 0 {
+			return "", nil
+		}
 	}
-	return "", nil
+	return "it is on every load balancer", nil
 }
 
 func (c *cluster) detailInstallHAProxy(context.Context) ([]string, error) {
 	var lines []string
-	for _, b := range c.bare() {
-		lines = append(lines, fmt.Sprintf("%s: install the package %s (%s)", b.conn.Name(), haproxyPackage, b.facts.PackageManager))
+	for _, b := range c.balancers {
+		packages := b.missing()
+		if len(packages) == 0 {
+			continue
+		}
+		noun := "package"
+		if len(packages) > 1 {
+			noun = "packages"
+		}
+		lines = append(lines, fmt.Sprintf("%s: install the %s %s (%s)", b.conn.Name(), noun, strings.Join(packages, ", "),
+			b.facts.PackageManager))
 	}
 	return lines, nil
 }
 
-// installHAProxy installs the distribution's package.
+// installHAProxy installs the distribution's packages.
 func (c *cluster) installHAProxy(ctx context.Context) error {
 	return c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
-		if b.installed() {
+		packages := b.missing()
+		if len(packages) == 0 {
 			return nil
 		}
 		line := c.report.Host(b.conn.Name())
-		line.Update("installing " + haproxyPackage)
-		if err := b.conn.InstallPackages(ctx, haproxyPackage); err != nil {
+		line.Update("installing " + strings.Join(packages, ", "))
+		if err := b.conn.InstallPackages(ctx, packages...); err != nil {
 			return err
 		}
-		b.facts.Services["haproxy"] = "active"
+		if !b.installed() {
+			b.facts.Services["haproxy"] = "active"
+		}
+		b.facts.Socat = true
 		line.Done("installed")
 		return nil
 	})

@@ -105,14 +105,14 @@ func (m *machine) stop(ctx context.Context) error {
 	return m.conn.Service(m.service()).Stop(ctx)
 }
 
-// newcomers lists the hosts that etcd does not know. Before that, it forgets learners that have no data.
+// newcomers lists the hosts that etcd does not know. Before that, it forgets members that have no data.
 func (c *cluster) newcomers(ctx context.Context, hosts []*machine) ([]*machine, error) {
 	var newcomers []*machine
 	for _, m := range hosts {
 		member, err := c.memberOf(ctx, m)
 		known := err == nil
-		if known && member.Learner {
-			known, err = c.keepLearner(ctx, m, member)
+		if known && member.Idle() {
+			known, err = c.keepIdle(ctx, m, member)
 		}
 		if err != nil && !errors.Is(err, errNoMember) {
 			return nil, err
@@ -124,9 +124,10 @@ func (c *cluster) newcomers(ctx context.Context, hosts []*machine) ([]*machine, 
 	return newcomers, nil
 }
 
-// keepLearner tells whether a join that was cut off can go on. Where the host has no data of etcd's, it needs a token
-// and becomes a new member; the old one is removed, since it would hold the one place that etcd has for learners.
-func (c *cluster) keepLearner(ctx context.Context, m *machine, member etcd.Member) (bool, error) {
+// keepIdle tells whether a join that was cut off can go on. Where the host has no data of etcd's, it needs a token
+// and becomes a new member; the old one is removed, since it would hold the one place that etcd has for learners, or,
+// with a k0s that adds voters, keep its address from being added again.
+func (c *cluster) keepIdle(ctx context.Context, m *machine, member etcd.Member) (bool, error) {
 	data, err := m.node.HasEtcdData(ctx)
 	if err != nil || data {
 		return data, at(m.host.Conn, err)
@@ -139,7 +140,7 @@ func (c *cluster) keepLearner(ctx context.Context, m *machine, member etcd.Membe
 	if err != nil || data {
 		return data, at(m.host.Conn, err)
 	}
-	return false, c.api.etcd.RemoveLearner(ctx, member)
+	return false, c.api.etcd.RemoveIdle(ctx, member)
 }
 
 // enter starts a controller and waits until it votes.
@@ -188,13 +189,17 @@ func (c *cluster) abandon(ctx context.Context, m *machine) error {
 		return fmt.Errorf("%s was left half-joined: %w: run the command again", m.conn.Name(), err)
 	}
 	if err == nil && !member.Learner {
+		if member.Idle() {
+			return fmt.Errorf("%s was left half-joined: etcd counts it (%s), though it has not started: run the command again",
+				m.conn.Name(), member)
+		}
 		return nil
 	}
 	if err := m.conn.Service(k0s.ControllerService).Stop(ctx); err != nil {
 		return fmt.Errorf("%s was left half-joined: %w: run `k0s stop && k0s reset` on it", m.conn.Name(), err)
 	}
 	if err == nil {
-		if err := c.api.etcd.RemoveLearner(ctx, member); err != nil {
+		if err := c.api.etcd.RemoveIdle(ctx, member); err != nil {
 			return err
 		}
 	}

@@ -140,6 +140,13 @@ func TestJoinsThatWereCutOff(t *testing.T) {
 			[]etcd.Member{learner(2, "", address)}, func(h *fakeHost) { h.facts.Services[k0s.ControllerService] = "active" },
 			"cp2 cp3", "unstarted member 2", "stop k0scontroller",
 		},
+		"one that was added as a voter, as k0s before v1.36.1 does, and never started becomes a new member": {
+			[]etcd.Member{member(2, "", address)}, func(h *fakeHost) { h.facts.Services[k0s.ControllerService] = "active" },
+			"cp2 cp3", "unstarted member 2", "stop k0scontroller",
+		},
+		"one that has yet to start, but has its data, goes on": {
+			[]etcd.Member{member(2, "", address)}, func(h *fakeHost) { h.files[data] = "" }, "cp3", "", "",
+		},
 		"a learner that gets its data at that moment goes on": {
 			[]etcd.Member{learner(2, "", address)}, func(h *fakeHost) {
 				h.facts.Services[k0s.ControllerService] = "active"
@@ -209,6 +216,14 @@ func TestAbandon(t *testing.T) {
 			t.Errorf("got %v after %s", err, w.hosts["10.10.1.2"].did())
 		}
 	})
+	t.Run("one that counts and has not started is named", func(t *testing.T) {
+		w, cluster, _ := joinWorld(t, member(2, "", "10.10.1.2"))
+		err := cluster.abandon(t.Context(), cluster.controllers[1])
+		const want = "root@10.10.1.2:22 was left half-joined: etcd counts it (unstarted member 2), though it has not started: run the command again"
+		if err == nil || err.Error() != want || w.hosts["10.10.1.2"].did() != "" {
+			t.Errorf("got %v after %s", err, w.hosts["10.10.1.2"].did())
+		}
+	})
 	t.Run("what cannot be taken back is named", func(t *testing.T) {
 		w, cluster, _ := joinWorld(t)
 		w.hosts["10.10.1.2"].fail["stop k0scontroller"] = errBroken
@@ -274,6 +289,9 @@ func TestCheckControlPlane(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _, e := joinWorld(t, c.members...)
+			if len(c.members) > 1 {
+				w.controlPlane("10.10.1.2", "10.10.2.2")
+			}
 			cluster := w.survey()
 			e.alarms, e.err = c.alarms, c.err
 			cluster.api = &api{kube: withoutPlan(), etcd: e}
@@ -284,6 +302,21 @@ func TestCheckControlPlane(t *testing.T) {
 		})
 	}
 
+	t.Run("a member whose host has lost its data", func(t *testing.T) {
+		w, _, e := joinWorld(t, member(2, "cp2", "10.10.1.2"))
+		cluster := w.survey()
+		cluster.api = &api{kube: withoutPlan(), etcd: e}
+		expectProblems(t, cluster.checkControlPlane(t.Context()),
+			"root@10.10.1.2:22: etcd counts it as the member cp2 (2), but its data is not in /var/lib/k0s: correct dataDir, or, when the host was "+
+				"set up anew, run `k0s etcd leave --peer-address 10.10.1.2` on root@10.10.0.2:22")
+	})
+	t.Run("a member that got its data since it was looked at", func(t *testing.T) {
+		w, _, e := joinWorld(t, member(2, "cp2", "10.10.1.2"))
+		cluster := w.survey()
+		cluster.api = &api{kube: withoutPlan(), etcd: e}
+		w.controlPlane("10.10.1.2")
+		expectProblems(t, cluster.checkControlPlane(t.Context()))
+	})
 	t.Run("without quorum", func(t *testing.T) {
 		w, _, e := joinWorld(t)
 		cluster := w.survey()

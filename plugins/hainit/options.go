@@ -54,20 +54,9 @@ func (o *Options) Complete() error {
 	if o.File == "" {
 		return &cli.UsageError{Err: errors.New("no cluster file: name it with -f FILE")}
 	}
-	file, err := config.Load(o.File)
+	file, err := config.Load(o.File, o.LoadBalancers...)
 	if err != nil {
 		return err
-	}
-	for _, lb := range o.LoadBalancers {
-		if err := file.SetLoadBalancer(lb); err != nil {
-			return &cli.UsageError{Err: err}
-		}
-	}
-	if err := file.Complete(); err != nil {
-		return err
-	}
-	if file.LoadBalancer == nil {
-		return fmt.Errorf("%s: it names no load balancer: add a document of kind LoadBalancer, or --lb [USER@]HOST", o.File)
 	}
 	o.file = file
 	return nil
@@ -76,6 +65,11 @@ func (o *Options) Complete() error {
 // Validate judges the flags against each other.
 func (o *Options) Validate() error {
 	var errs []error
+	for _, lb := range o.LoadBalancers {
+		if err := config.CheckLoadBalancer(lb); err != nil {
+			errs = append(errs, fmt.Errorf("--lb: %w", err))
+		}
+	}
 	if o.DryRun != "none" && o.DryRun != "client" {
 		errs = append(errs, fmt.Errorf("--dry-run=%s: want none or client", o.DryRun))
 	}

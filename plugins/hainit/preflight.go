@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
@@ -77,6 +79,13 @@ func comparePair(a, b *machine) []error {
 	if a.name() == b.name() {
 		return []error{fmt.Errorf("%s and %s are both named %q: set hostname to different names",
 			a.conn.Name(), b.conn.Name(), a.name())}
+	}
+	// The ID of a konnectivity server is made of it, and an agent connects to each ID once (k0s,
+	// pkg/component/controller/konnectivity.go). What runs already is not held up.
+	if id := a.facts.MachineID; id != "" && id == b.facts.MachineID && a.host.IsController() && b.host.IsController() &&
+		(a.fresh || b.fresh) {
+		return []error{fmt.Errorf("%s and %s have the same /etc/machine-id, by which k0s tells controllers apart: give one a "+
+			"new one (rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot)", a.conn.Name(), b.conn.Name())}
 	}
 	return nil
 }
@@ -149,7 +158,7 @@ func (c *cluster) checkK0s() []error {
 			problem(m, "it belongs to another cluster, whose API is at %s: run `k0s stop` and `k0s reset` on it", m.apiServer)
 		}
 	}
-	if c.seed.config != nil && c.exists() {
+	if c.exists() {
 		problems = append(problems, c.checkRunningConfig()...)
 	}
 	return problems
@@ -173,7 +182,36 @@ func (c *cluster) checkRunningConfig() []error {
 	if external := running.ExternalAddress(); external != "" && !sameAddress(external, address) {
 		problem("its externalAddress is %s, but the load balancer's is %s: correct one of them", external, address)
 	}
+	ports := c.file.LoadBalancer.Ports
+	for _, port := range []struct {
+		field         string
+		running, file int
+	}{
+		{"spec.api.port", running.APIPort(), ports.KubeAPI},
+		{"spec.konnectivity.agentPort", running.KonnectivityPort(), ports.Konnectivity},
+		{"spec.api.k0sApiPort", running.K0sAPIPort(), ports.ControllerJoin},
+	} {
+		if port.running != port.file {
+			problem("its %s is %d, but the file's is %d: write %d in spec.k0s.config.%s of the file",
+				port.field, port.running, port.file, port.running, port.field)
+		}
+	}
+	if len(problems) == 0 {
+		c.warnOfDifferences()
+	}
 	return problems
+}
+
+// warnOfDifferences names what the file says of k0s's configuration and a running cluster does not have: only the load
+// balancer's address is added to it.
+func (c *cluster) warnOfDifferences() {
+	running, _ := c.withAddresses(c.seed.config, c.seed)
+	desired, _ := c.withAddresses(c.file.Cluster.K0s.Config, c.seed)
+	if paths := desired.Differences(running); len(paths) > 0 {
+		c.report.Warn(fmt.Sprintf("%s: %s differs from the file in %s: it stays as it is; where that is not intended, change it "+
+			"on every controller and restart k0s there, one after another", c.seed.conn.Name(), k0s.ConfigPath,
+			strings.Join(paths, ", ")))
+	}
 }
 
 // insteadOf says what a running k0s has, where it tells.
@@ -240,8 +278,27 @@ func (c *cluster) checkPorts() []error {
 				problems = append(problems, portTaken(b.conn.Name(), port, process, "HAProxy"))
 			}
 		}
+		if port := statsPort(c.file.LoadBalancer.Stats); port != 0 {
+			if process, taken := b.facts.ListeningTCP[port]; taken && process != "haproxy" {
+				problems = append(problems, fmt.Errorf("%w, or set spec.stats.listen or spec.stats.disabled in the LoadBalancer",
+					portTaken(b.conn.Name(), port, process, "HAProxy's statistics page")))
+			}
+		}
 	}
 	return problems
+}
+
+// statsPort is where HAProxy shows its statistics; 0 when it does not.
+func statsPort(stats config.Stats) int {
+	_, text, err := net.SplitHostPort(stats.Listen)
+	if err != nil || stats.Disabled {
+		return 0
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return 0 // nothing that the file's reader lets through
+	}
+	return port
 }
 
 func portTaken(where string, port int, process, by string) error {

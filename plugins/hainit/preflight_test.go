@@ -43,7 +43,7 @@ func TestPreflightReportsAllAtOnce(t *testing.T) {
   - connecting to root@10.10.1.2:22: no route to host
   - root@10.10.20.2:22: its clock is 1m0s apart from that of root@10.10.4.10:22: synchronise the hosts' clocks (chrony, systemd-timesyncd)
   - ops@10.10.2.2:22: port 6443, which k0s needs, is taken by nginx: stop it
-  - root@10.10.4.10:22: there is no package "haproxy": add a repository that has it, or install HAProxy by hand`
+  - root@10.10.4.10:22: there is no package "haproxy": add a repository that has it, or install it by hand`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -101,6 +101,10 @@ func TestComparePair(t *testing.T) {
 		}
 		return m
 	}
+	withID := func(id string, m *machine) *machine {
+		m.host.Role, m.facts.MachineID, m.fresh = config.RoleController, id, true
+		return m
+	}
 	for name, c := range map[string]struct {
 		a, b *machine
 		want []string
@@ -116,6 +120,13 @@ func TestComparePair(t *testing.T) {
 		},
 		"addresses of Docker's bridge": {
 			machineOf("a", "cp1", "10.0.0.1", "172.17.0.1"), machineOf("b", "cp2", "10.0.0.2", "172.17.0.1"), nil,
+		},
+		"clones of one machine": {
+			withID("0123", machineOf("a", "cp1", "10.0.0.1")), withID("0123", machineOf("b", "cp2", "10.0.0.2")),
+			[]string{"a and b have the same /etc/machine-id, by which k0s tells controllers apart: give one a new one"},
+		},
+		"machines of their own": {
+			withID("0123", machineOf("a", "cp1", "10.0.0.1")), withID("4567", machineOf("b", "cp2", "10.0.0.2")), nil,
 		},
 		"one name, whatever its case": {
 			machineOf("a", "CP", "10.0.0.1"), machineOf("b", "cp", "10.0.0.2"), []string{`a and b are both named "cp"`},
@@ -220,6 +231,25 @@ func TestCheckK0s(t *testing.T) {
 			},
 			[]string{"its storage is kine", "node-local load balancing is on", "its externalAddress is 10.10.4.99"},
 		},
+		"other ports than the file's": {
+			func(w *world) {
+				w.controlPlane(seed)
+				w.hosts[seed].files[k0s.ConfigPath] = "spec: {api: {port: 7443, k0sApiPort: 9444}, konnectivity: {agentPort: 8133}}"
+			},
+			[]string{
+				"its spec.api.port is 7443, but the file's is 6443: write 7443 in spec.k0s.config.spec.api.port of the file",
+				"its spec.konnectivity.agentPort is 8133, but the file's is 8132",
+				"its spec.api.k0sApiPort is 9444, but the file's is 9443",
+			},
+		},
+		"other ports than the default ones, which a k0s without a configuration has": {
+			func(w *world) {
+				w.controlPlane(seed)
+				delete(w.hosts[seed].files, k0s.ConfigPath)
+				w.o.file.LoadBalancer.Ports.KubeAPI = 7443
+			},
+			[]string{"its spec.api.port is 6443, but the file's is 7443"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, guideFile)
@@ -228,6 +258,43 @@ func TestCheckK0s(t *testing.T) {
 			expectProblems(t, s.problems)
 			expectProblems(t, s.checkK0s(), c.want...)
 		})
+	}
+}
+
+func TestConfigurationThatARunningClusterDoesNotHaveIsWarnedAbout(t *testing.T) {
+	file := strings.Replace(guideFile, "  k0s:\n", "  k0s:\n    config: {spec: {api: {externalAddress: 10.10.4.10, sans: [10.10.4.10]}, "+
+		"network: {provider: calico}}}\n", 1)
+	const said = "warning: root@10.10.0.2:22: /etc/k0s/k0s.yaml differs from the file in spec.network.provider: it stays as it is"
+	for name, c := range map[string]struct {
+		running string // k0s.yaml; empty for a bare host
+		want    bool
+	}{
+		"a bare host": {"", false},
+		"the same":    {"spec: {api: {externalAddress: 10.10.4.10, sans: [10.10.4.10]}, network: {provider: calico}}", false},
+		"the load balancer's address alone to add": {"spec: {network: {provider: calico}}", false},
+		"another": {"spec: {api: {externalAddress: 10.10.4.10, sans: [10.10.4.10]}, network: {provider: kuberouter}}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, file)
+			if c.running != "" {
+				w.controlPlane("10.10.0.2")
+				w.hosts["10.10.0.2"].files[k0s.ConfigPath] = c.running
+			}
+			expectProblems(t, w.survey().checkK0s())
+			if got := strings.Contains(w.err.String(), said); got != c.want || !c.want && strings.Contains(w.err.String(), "warning") {
+				t.Errorf("said: %s", w.err)
+			}
+		})
+	}
+}
+
+func TestANameWrittenInAnotherWayIsNoDifference(t *testing.T) {
+	w := newWorld(t, strings.Replace(guideFile, "  k0s:\n", "  k0s:\n    config: {spec: {api: {externalAddress: LB.Example.}}}\n", 1))
+	w.controlPlane("10.10.0.2")
+	w.hosts["10.10.0.2"].files[k0s.ConfigPath] = "spec: {api: {externalAddress: lb.example, sans: [lb.example]}}"
+	expectProblems(t, w.survey().checkK0s())
+	if said := w.err.String(); strings.Contains(said, "warning") {
+		t.Errorf("said: %s", said)
 	}
 }
 
@@ -281,6 +348,17 @@ func TestCheckPorts(t *testing.T) {
 		"nginx on the load balancer": {
 			func(w *world) { w.hosts["10.10.4.10"].facts.ListeningTCP[9443] = "nginx" },
 			[]string{"root@10.10.4.10:22: port 9443, which HAProxy needs, is taken by nginx"},
+		},
+		"something on the port of HAProxy's statistics": {
+			func(w *world) { w.hosts["10.10.4.10"].facts.ListeningTCP[9000] = "php-fpm" },
+			[]string{"root@10.10.4.10:22: port 9000, which HAProxy's statistics page needs, is taken by php-fpm: stop it, or set spec.stats.listen"},
+		},
+		"HAProxy's own statistics": {func(w *world) { w.hosts["10.10.4.10"].facts.ListeningTCP[9000] = "haproxy" }, nil},
+		"no statistics": {
+			func(w *world) {
+				w.hosts["10.10.4.10"].facts.ListeningTCP[9000] = "php-fpm"
+				w.o.file.LoadBalancer.Stats.Disabled = true
+			}, nil,
 		},
 		"a controller as load balancer": {
 			func(w *world) {
@@ -423,6 +501,14 @@ func TestMeet(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("data of a membership that ended keeps a host from joining", func(t *testing.T) {
+		w := newWorld(t, guideFile)
+		w.controlPlane("10.10.0.2", "10.10.1.2")
+		expectProblems(t, w.survey().meet([]etcd.Member{member(1, "cp1", "10.10.0.2")}),
+			"root@10.10.1.2:22: there is data of an etcd membership in /var/lib/k0s that the cluster does not know any more: "+
+				"run `k0s stop` and `k0s reset` on it")
+	})
 
 	t.Run("a controller that could not be looked at is no stranger", func(t *testing.T) {
 		w := newWorld(t, guideFile)

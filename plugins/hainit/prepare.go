@@ -77,25 +77,26 @@ func (c *cluster) prepare(ctx context.Context) error {
 
 // putFile puts one entry of the host's files on it: data, a URL, or files of this machine.
 func (m *machine) putFile(ctx context.Context, f config.UploadFile) error {
+	mode := modeOf(f, 0o644)
 	switch {
 	case f.Data != "":
 		to := destination(f, f.Name)
 		if err := m.makeDir(ctx, f, to); err != nil {
 			return err
 		}
-		if err := m.conn.WriteFile(ctx, to, []byte(f.Data), 0o644); err != nil {
+		if err := m.conn.WriteFile(ctx, to, []byte(f.Data), mode); err != nil {
 			return fmt.Errorf("putting file %s: %w", to, err)
 		}
-		return m.own(ctx, f, to, 0o644)
+		return m.own(ctx, f, to, mode)
 	case f.IsURL():
 		to := downloaded(f)
 		if err := m.makeDir(ctx, f, to); err != nil {
 			return err
 		}
-		if _, err := m.conn.Output(ctx, downloadCommand(release{url: f.Source}, to, "0644"), nil); err != nil {
+		if _, err := m.conn.Output(ctx, downloadCommand(release{url: f.Source}, to, octal(mode)), nil); err != nil {
 			return fmt.Errorf("downloading file %s: %w", f.Source, err)
 		}
-		return m.own(ctx, f, to, 0o644)
+		return m.own(ctx, f, to, mode)
 	}
 	list, err := placements(f)
 	if err != nil {
@@ -123,11 +124,23 @@ func (m *machine) putLocal(ctx context.Context, f config.UploadFile, p placement
 	if err := m.makeDir(ctx, f, p.to); err != nil {
 		return err
 	}
-	if _, err := m.conn.Upload(ctx, source, local.size, local.digest, p.to, p.mode, nil); err != nil {
+	if _, err := m.conn.Upload(ctx, source, local.size, local.digest, p.to, modeOf(f, p.mode), nil); err != nil {
 		return fmt.Errorf("putting file %s: %w", p.to, err)
 	}
 	return m.own(ctx, f, p.to, p.mode)
 }
+
+// modeOf is the mode that a file has from the start, lest somebody reads what he may not: the cluster file's without
+// its special bits, which come last.
+func modeOf(f config.UploadFile, otherwise fs.FileMode) fs.FileMode {
+	perm, err := strconv.ParseUint(f.Perm, 8, 32)
+	if err != nil {
+		return otherwise // none is given; a wrong one is refused by the file's reader
+	}
+	return fs.FileMode(perm) & fs.ModePerm
+}
+
+func octal(mode fs.FileMode) string { return "0" + strconv.FormatUint(uint64(mode), 8) }
 
 // makeDir makes the directory of a file; one that is there keeps its mode.
 func (m *machine) makeDir(ctx context.Context, f config.UploadFile, file string) error {
@@ -146,7 +159,7 @@ func (m *machine) makeDir(ctx context.Context, f config.UploadFile, file string)
 func (m *machine) own(ctx context.Context, f config.UploadFile, to string, mode fs.FileMode) error {
 	perm := f.Perm
 	if perm == "" {
-		perm = "0" + strconv.FormatUint(uint64(mode), 8)
+		perm = octal(mode)
 	}
 	command := "chmod " + quote(perm) + " " + quote(to)
 	if f.User != "" || f.Group != "" {

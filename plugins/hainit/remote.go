@@ -54,6 +54,6 @@ func connectBy(connector *host.Connector) connectFunc {
 type members interface {
 	Members(ctx context.Context) ([]etcd.Member, error)
 	Alarms(ctx context.Context) ([]string, error)
-	RemoveLearner(ctx context.Context, member etcd.Member) error
+	RemoveIdle(ctx context.Context, member etcd.Member) error
 	Close() error
 }

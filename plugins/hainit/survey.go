@@ -108,21 +108,31 @@ func (m *machine) lookAtWorker(ctx context.Context) error {
 	return err
 }
 
-// clusterAddress is where the cluster's other hosts reach this one.
+// clusterAddress is where the cluster's other hosts reach this one: privateAddress, else an address of privateInterface,
+// else the connection's. Of several on the interface, the connection's is preferred.
 func clusterAddress(h *config.Host, facts *host.Facts) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(h.Address()); err == nil {
 		return a.Unmap(), nil
 	}
-	if h.PrivateInterface != "" {
-		for _, prefix := range facts.Interfaces[h.PrivateInterface] {
-			if !prefix.Addr().IsLinkLocalUnicast() {
-				return prefix.Addr().Unmap(), nil
-			}
+	if h.PrivateInterface == "" {
+		return netip.Addr{}, errors.New("its address is a name: set privateAddress to the IP address that the other hosts use")
+	}
+	connection, _ := netip.ParseAddr(h.Conn.Address()) // a name is on no interface
+	var found netip.Addr
+	for _, prefix := range facts.Interfaces[h.PrivateInterface] {
+		address := prefix.Addr().Unmap()
+		if address == connection.Unmap() {
+			return address, nil
 		}
-		return netip.Addr{}, fmt.Errorf("the interface %s has no address: correct privateInterface or set privateAddress",
+		if !found.IsValid() && !address.IsLinkLocalUnicast() {
+			found = address
+		}
+	}
+	if !found.IsValid() {
+		return found, fmt.Errorf("the interface %s has no address: correct privateInterface or set privateAddress",
 			h.PrivateInterface)
 	}
-	return netip.Addr{}, errors.New("its address is a name: set privateAddress to the IP address that the other hosts use")
+	return found, nil
 }
 
 func (m *machine) lookAtController(ctx context.Context) error {

@@ -53,7 +53,19 @@ func TestClusterAddress(t *testing.T) {
 		"IPv6":                 {config.Host{Conn: ssh("fd00:0:0::2")}, "fd00::2"},
 		"IPv4 written as IPv6": {config.Host{PrivateAddress: "::ffff:10.10.0.2"}, "10.10.0.2"},
 		"an interface's":       {config.Host{Conn: ssh("cp1.example"), PrivateInterface: "eth1"}, "10.0.0.5"},
-		"no such interface":    {config.Host{Conn: ssh("cp1.example"), PrivateInterface: "eth9"}, "the interface eth9 has no address: correct privateInterface"},
+		"an interface's, though the connection has an IP address": {
+			config.Host{Conn: ssh("192.0.2.1"), PrivateInterface: "eth1"}, "10.0.0.5",
+		},
+		"the connection's, which is on the interface": {
+			config.Host{Conn: ssh("fd00::5"), PrivateInterface: "eth1"}, "fd00::5",
+		},
+		"the private one, whatever the interface": {
+			config.Host{Conn: ssh("192.0.2.1"), PrivateInterface: "eth9", PrivateAddress: "10.10.0.2"}, "10.10.0.2",
+		},
+		"no such interface, though the connection has an IP address": {
+			config.Host{Conn: ssh("192.0.2.1"), PrivateInterface: "eth9"}, "the interface eth9 has no address",
+		},
+		"no such interface": {config.Host{Conn: ssh("cp1.example"), PrivateInterface: "eth9"}, "the interface eth9 has no address: correct privateInterface"},
 		"an interface with nothing that others reach": {
 			config.Host{Conn: ssh("cp1.example"), PrivateInterface: "eth2"}, "the interface eth2 has no address",
 		},

@@ -55,7 +55,7 @@ func (c *cluster) verifyMembers(ctx context.Context) (string, error) {
 	var errs []error
 	for _, m := range c.controllers {
 		member, found := etcd.ByAddress(members, m.address)
-		if !found || member.Learner || member.Name == "" {
+		if !found || member.Idle() {
 			errs = append(errs, fmt.Errorf("%s is no voting member of etcd", m.name()))
 		}
 	}
@@ -104,6 +104,7 @@ func (c *cluster) verifyAPI(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer direct.Close()
 	if err = direct.Ready(ctx); err == nil {
 		return "/readyz at " + c.apiURL(), nil
 	}
@@ -111,6 +112,7 @@ func (c *cluster) verifyAPI(ctx context.Context) (string, error) {
 	if connectErr != nil {
 		return "", connectErr
 	}
+	defer through.Close()
 	if through.Ready(ctx) != nil {
 		return "", err
 	}

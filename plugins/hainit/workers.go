@@ -98,7 +98,7 @@ func (c *cluster) misdirected() []*machine {
 }
 
 func (c *cluster) skipRepoint(context.Context) (string, error) {
-	if len(c.misdirected()) == 0 && !c.converted {
+	if len(c.misdirected()) == 0 {
 		return "none points elsewhere", nil
 	}
 	return "", nil
@@ -119,7 +119,7 @@ func (c *cluster) apiURL() string {
 }
 
 // repoint makes kubelets that joined through the one controller ask the load balancer, one after another so that no
-// two restart at once, and names the Nodes that the file gives no access to.
+// two restart at once.
 func (c *cluster) repoint(ctx context.Context) error {
 	for _, m := range c.misdirected() {
 		line := c.report.Host(m.name())
@@ -130,17 +130,26 @@ func (c *cluster) repoint(ctx context.Context) error {
 		m.apiServer = c.apiURL()
 		line.Done("asks the load balancer")
 	}
+	return nil
+}
+
+// strangers says what to do about the workers that the file gives no access to, once the load balancer is in front.
+func (c *cluster) strangers(ctx context.Context) ([]string, error) {
+	if c.api == nil {
+		return nil, nil // a dry run while the control plane is down
+	}
 	nodes, err := c.api.kube.Nodes(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var lines []string
 	for _, n := range nodes {
 		if !n.ControlPlane && !c.knows(n.Name) {
-			c.report.Warn(fmt.Sprintf("the worker %s is not in the file: on it, set the server in /var/lib/k0s/kubelet.conf to %s "+
+			lines = append(lines, fmt.Sprintf("the worker %s is not in the file: on it, set the server in /var/lib/k0s/kubelet.conf to %s "+
 				"and restart k0sworker, if it names a controller", n.Name, c.apiURL()))
 		}
 	}
-	return nil
+	return lines, nil
 }
 
 // repointOne changes a kubelet's server while k0s is stopped: wherever this is cut off, the next run starts k0s or does

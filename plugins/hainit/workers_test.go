@@ -2,9 +2,12 @@ package hainit
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
@@ -67,6 +70,33 @@ func TestAKubeletIsRepointedWhileK0sIsStopped(t *testing.T) {
 	h, err = run(map[string]error{"stop k0sworker": errBroken})
 	if err == nil || err.Error() != "root@10.10.20.2:22: broken" || h.did() != "stop k0sworker" {
 		t.Errorf("got %v after:\n%s", err, h.did())
+	}
+}
+
+// The steps after the conversion may be cut off, so it is said before. A dry run says it, too.
+func TestWorkersThatTheFileDoesNotNameAreNamedWhenTheAddressChanges(t *testing.T) {
+	node := func(name string, labels map[string]string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	}
+	w := newWorld(t, guideFile)
+	w.controlPlane("10.10.0.2")
+	w.hosts["10.10.0.2"].files[k0s.ConfigPath] = "spec: {api: {address: 10.10.0.2}}"
+	w.joinWorker("10.10.20.2", testCA)
+	c := w.survey()
+	c.api = &api{kube: &kube.Cluster{Client: fake.NewClientset(node("w1", nil), node("w9", nil),
+		node("cp9", map[string]string{kube.ControlPlaneLabel: "control-plane"}))}}
+	const said = "the worker w9 is not in the file: on it, set the server in /var/lib/k0s/kubelet.conf to https://10.10.4.10:6443 and restart " +
+		"k0sworker, if it names a controller"
+	lines, err := c.detailConvert(t.Context())
+	if got := strings.Join(lines, "\n"); err != nil || !strings.HasSuffix(got, "; restart k0s\n"+said) {
+		t.Errorf("a dry run says %s, %v", got, err)
+	}
+	w.hosts["10.10.0.2"].fail["restart k0scontroller"] = errBroken
+	if err := c.convert(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+	if got := w.err.String(); strings.Count(got, "warning:") != 1 || !strings.Contains(got, "warning: "+said) {
+		t.Errorf("said: %s", got)
 	}
 }
 

@@ -129,35 +129,24 @@ func (s *runtimeSocket) broken(ctx context.Context, err error) error {
 // Answers of the script of sendByCommand, which no answer of HAProxy begins with.
 const (
 	scriptNoSocket = "kubectl-ha: no socket"
-	scriptNoClient = "kubectl-ha: no client"
+	scriptNoSocat  = "kubectl-ha: no socat"
 )
 
 func (s *runtimeSocket) sendByCommand(ctx context.Context, request string) (string, error) {
-	// Hosts of the RHEL family always have python3, Debian's perl; few have socat before somebody needs it.
 	// The trailing dot keeps the last newline, which is part of the last prompt, from being trimmed.
 	script := `PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin; s=` + shellQuote(s.path) + `
-if ! [ -S "$s" ]; then echo '` + scriptNoSocket + `'; exit; fi
-if command -v socat >/dev/null; then socat -t 10 - "UNIX-CONNECT:$s"
-elif python=$(command -v python3 || command -v /usr/libexec/platform-python); then "$python" -c '
-import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-s.sendall(sys.stdin.buffer.read())
-for line in s.makefile("rb"): sys.stdout.buffer.write(line)' "$s"
-elif perl -MIO::Socket::UNIX -e 1 2>/dev/null; then perl -MIO::Socket::UNIX -e '
-$s = IO::Socket::UNIX->new($ARGV[0]) or exit 1;
-print $s <STDIN>; print while <$s>' "$s"
-else echo '` + scriptNoClient + `'; exit; fi || echo '` + scriptNoSocket + `'
-echo .`
+if ! [ -S "$s" ]; then echo '` + scriptNoSocket + `'
+elif ! command -v socat >/dev/null; then echo '` + scriptNoSocat + `'
+else socat -t 10 - "UNIX-CONNECT:$s" || echo '` + scriptNoSocket + `'; echo .; fi`
 	out, err := s.machine.Output(ctx, script, strings.NewReader(request))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("asking runtime socket %s: %w", s.path, err)
 	case strings.HasPrefix(out, scriptNoSocket):
 		return "", errNoSocket
-	case strings.HasPrefix(out, scriptNoClient):
-		return "", fmt.Errorf("asking runtime socket %s: neither socat nor python3 nor perl is installed there: "+
-			"install socat, or connect as root and let sshd forward Unix sockets", s.path)
+	case strings.HasPrefix(out, scriptNoSocat):
+		return "", fmt.Errorf("asking runtime socket %s: socat is not installed there: "+
+			"install it, or let sshd forward Unix sockets to root", s.path)
 	}
 	return strings.TrimSuffix(out, "."), nil
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -256,51 +255,6 @@ func TestRuntimeSocketIsReachedThroughACommandWhenDiallingIsRefused(t *testing.T
 	}
 	if cur, err := b.Current(t.Context()); err != nil || cur.Runtime != nil {
 		t.Errorf("without a socket: %+v %v", cur, err)
-	}
-}
-
-// Few hosts have socat before somebody needs it. Those of the RHEL family always have python3, and Debian's perl.
-func TestRuntimeSocketIsReachedWithoutSocat(t *testing.T) {
-	for with, itself := range map[string]string{
-		"perl":    "perl -e 'print $^X'",
-		"python3": "python3 -c 'import sys; print(sys.executable)'", // what is in the PATH may be a script
-		"nothing": "! [ -e /usr/sbin/perl -o -e /usr/sbin/python3 -o -e /usr/libexec/platform-python ] && echo /bin/sh",
-	} {
-		t.Run(with, func(t *testing.T) {
-			path, err := exec.Command("sh", "-c", itself).Output()
-			if err != nil {
-				t.Skip(err)
-			}
-			f, _ := newFake(t, hosts(1, 2)...)
-			bin := t.TempDir()
-			if err := errors.Join(os.Symlink("/bin/sh", filepath.Join(bin, "sh")),
-				os.Symlink(strings.TrimSpace(string(path)), filepath.Join(bin, with))); err != nil {
-				t.Fatal(err)
-			}
-			t.Setenv("PATH", bin)
-			b := f.balancer(&localMachine{before: func(operation, _ string) error {
-				if operation == "dial" {
-					return errors.New("ssh: rejected: connect failed (open failed)")
-				}
-				return nil
-			}})
-			runtime, err := b.runtime(t.Context())
-			if with == "nothing" {
-				if err == nil || !strings.Contains(err.Error(), "install socat") {
-					t.Errorf("%v", err)
-				}
-				return
-			}
-			if err != nil || len(runtime.Backend(KubeAPIBackend)) != 4 {
-				t.Fatalf("%+v, %v", runtime, err)
-			}
-			if err := os.Remove(b.spec.SocketPath); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.runtime(t.Context()); !errors.Is(err, errNoSocket) {
-				t.Errorf("without a socket: %v", err)
-			}
-		})
 	}
 }
 

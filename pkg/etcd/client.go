@@ -9,12 +9,16 @@ import (
 	"fmt"
 	"net"
 	"path"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // clientURL is what every member of a k0s cluster advertises and listens on; it is never reachable from elsewhere
@@ -30,7 +34,8 @@ type Host interface {
 
 // Client talks to one etcd member, through its host.
 type Client struct {
-	api *clientv3.Client
+	api  *clientv3.Client
+	dial *dialer
 }
 
 // Connect reads the client certificate of the API server below dataDir (k0s's --data-dir) and opens a client to the
@@ -40,21 +45,18 @@ func Connect(ctx context.Context, host Host, dataDir string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd: %w", err)
 	}
+	dial := &dialer{host: host}
 	api, err := clientv3.New(clientv3.Config{
 		Endpoints:   []string{clientURL},
 		TLS:         tlsConfig,
 		DialTimeout: 10 * time.Second,
 		Logger:      zap.NewNop(),
-		DialOptions: []grpc.DialOption{
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-				return host.DialContext(ctx, "tcp", "127.0.0.1:2379")
-			}),
-		},
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(dial.dial)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd: %w", err)
 	}
-	return &Client{api: api}, nil
+	return &Client{api: api, dial: dial}, nil
 }
 
 // Close ends the connection.
@@ -62,16 +64,17 @@ func (c *Client) Close() error { return c.api.Close() }
 
 func clientTLS(ctx context.Context, host Host, dataDir string) (*tls.Config, error) {
 	pki := path.Join(dataDir, "pki")
-	ca, err := host.ReadFile(ctx, path.Join(pki, "etcd", "ca.crt"))
-	if err != nil {
-		return nil, err
+	var ca, cert, key []byte
+	reading, ctx := errgroup.WithContext(ctx) // each file is a round trip
+	for name, content := range map[string]*[]byte{
+		"etcd/ca.crt": &ca, "apiserver-etcd-client.crt": &cert, "apiserver-etcd-client.key": &key,
+	} {
+		reading.Go(func() (err error) {
+			*content, err = host.ReadFile(ctx, path.Join(pki, name))
+			return err
+		})
 	}
-	cert, err := host.ReadFile(ctx, path.Join(pki, "apiserver-etcd-client.crt"))
-	if err != nil {
-		return nil, err
-	}
-	key, err := host.ReadFile(ctx, path.Join(pki, "apiserver-etcd-client.key"))
-	if err != nil {
+	if err := reading.Wait(); err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(cert, key)
@@ -90,16 +93,53 @@ func clientTLS(ctx context.Context, host Host, dataDir string) (*tls.Config, err
 	}, nil
 }
 
+// dialer opens the tunnel, and remembers why it could not.
+type dialer struct {
+	host Host
+
+	mu  sync.Mutex
+	err error
+}
+
+func (d *dialer) dial(ctx context.Context, _ string) (net.Conn, error) {
+	conn, err := d.host.DialContext(ctx, "tcp", "127.0.0.1:2379")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+	return conn, err
+}
+
+// cause is the error of a request in plain words: why the tunnel could not be opened, where gRPC wraps that in others of
+// its own.
+func (c *Client) cause(err error) error {
+	c.dial.mu.Lock()
+	defer c.dial.mu.Unlock()
+	said, ok := status.FromError(err)
+	switch {
+	case ok && said.Code() == codes.Unavailable && c.dial.err != nil:
+		return c.dial.err
+	case ok:
+		return errors.New(said.Message())
+	}
+	return err
+}
+
 // Members lists the members as this member knows them, sorted by name and ID, by a linearizable read: it fails
 // without quorum.
 func (c *Client) Members(ctx context.Context) ([]Member, error) {
-	response, err := c.api.MemberList(ctx)
+	return c.list(ctx)
+}
+
+func (c *Client) list(ctx context.Context, options ...clientv3.OpOption) ([]Member, error) {
+	response, err := c.api.MemberList(ctx, options...)
 	if err != nil {
 		return nil, fmt.Errorf("listing etcd members: %w", err)
 	}
 	members := make([]Member, 0, len(response.Members))
 	for _, m := range response.Members {
-		members = append(members, Member{ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, Learner: m.IsLearner})
+		members = append(members, Member{
+			ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.IsLearner,
+		})
 	}
 	sortMembers(members)
 	return members, nil
@@ -116,28 +156,6 @@ func (c *Client) Alarms(ctx context.Context) ([]string, error) {
 		alarms = append(alarms, fmt.Sprintf("%s on %x", a.Alarm, a.MemberID))
 	}
 	return alarms, nil
-}
-
-// Status is what one member says of itself.
-type Status struct {
-	Leader  uint64 // member ID; 0 when the member knows none
-	Learner bool
-	Version string
-	Errors  []string
-}
-
-// Status asks the member for its own state; it needs no quorum.
-func (c *Client) Status(ctx context.Context) (Status, error) {
-	response, err := c.api.Status(ctx, clientURL)
-	if err != nil {
-		return Status{}, fmt.Errorf("asking etcd for its status: %w", err)
-	}
-	return Status{
-		Leader:  response.Leader,
-		Learner: response.IsLearner,
-		Version: response.Version,
-		Errors:  response.Errors,
-	}, nil
 }
 
 // RemoveIdle removes a member that takes no part in votes; the others need it for nothing. A member that is gone is no

@@ -12,10 +12,11 @@ import (
 
 // Member is one entry of etcd's member list.
 type Member struct {
-	ID       uint64
-	Name     string // empty until the member has started
-	PeerURLs []string
-	Learner  bool
+	ID         uint64
+	Name       string // empty until the member has started
+	PeerURLs   []string
+	ClientURLs []string // empty until the member has started
+	Learner    bool
 }
 
 // String names the member as people know it: its name, or its ID when it has none yet.
@@ -39,6 +40,16 @@ func (m Member) HasAddress(address netip.Addr) bool {
 		host, err := netip.ParseAddr(u.Hostname())
 		return err == nil && host.Unmap() == address.Unmap()
 	})
+}
+
+// PeerHost is the host of the member's first peer URL, without brackets; empty when there is none.
+func (m Member) PeerHost() string {
+	for _, peer := range m.PeerURLs {
+		if u, err := url.Parse(peer); err == nil {
+			return u.Hostname()
+		}
+	}
+	return ""
 }
 
 // ByAddress finds the member whose peer URL is on the address.

@@ -35,6 +35,12 @@ func Connect(kubeconfig []byte, dial DialFunc) (*Cluster, error) {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	config.Dial = dial
+	return ConnectTo(config)
+}
+
+// ConnectTo makes a client from a configuration that kubectl's own flags have gone into. Nothing is sent yet.
+func ConnectTo(config *rest.Config) (*Cluster, error) {
+	config = rest.CopyConfig(config)
 	config.Timeout = 15 * time.Second
 	config.UserAgent = "kubectl-ha"
 	// k0s itself keeps default/kubernetes as Endpoints; that this API is deprecated is nothing a user can act on.

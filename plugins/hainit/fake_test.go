@@ -27,6 +27,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 	"github.com/kubectl-ha/kubectl-ha/pkg/report"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
 // fakeHost is a host in memory. It does what is done to it, in the log.
@@ -377,5 +378,5 @@ func clientCertificate(t *testing.T, days int) string {
 }
 
 func heldLock() error {
-	return &host.LockedError{Host: "root@10.10.0.2:22", Path: lockPath, Holder: "anna@laptop, process 1", PID: "2"}
+	return &host.LockedError{Host: "root@10.10.0.2:22", Path: cli.LockPath, Holder: "anna@laptop, process 1", PID: "2"}
 }

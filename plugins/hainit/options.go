@@ -134,17 +134,11 @@ func (o *Options) Run(ctx context.Context) error {
 	return nil
 }
 
-// lockPath is locked on the first controller while a command changes the control plane.
-const lockPath = "/run/lock/kubectl-ha.lock"
-
-// lockTimeout is short: a lock that a command left behind when it was killed is free within moments, and what was seen of
-// the hosts does not hold after a command that went on for long.
-const lockTimeout = 7 * time.Second
-
+// lock keeps other commands off the control plane, by the first controller.
 func (c *cluster) lock(ctx context.Context) (unlock func() error, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cli.LockTimeout)
 	defer cancel()
-	unlock, err = c.seed.conn.Lock(ctx, lockPath)
+	unlock, err = c.seed.conn.Lock(ctx, cli.LockPath)
 	var held *host.LockedError
 	if errors.As(err, &held) {
 		return nil, cli.Refuse("another command is changing the control plane: %w", err)

@@ -61,7 +61,7 @@ func killedIn(killed map[string]bool, step string) bool {
 // nothing when the run completes.
 func (s *site) runUntilNew(killed map[string]bool) string {
 	s.t.Helper()
-	command := exec.CommandContext(s.t.Context(), absolute(s.t, plugin), "-f", s.path("cluster.yaml"), "--progress=json")
+	command := exec.CommandContext(s.t.Context(), absolute(s.t, haInit), "-f", s.path("cluster.yaml"), "--progress=json")
 	command.Dir = s.dir
 	command.Env = append(os.Environ(), "SSH_KNOWN_HOSTS="+s.KnownHosts(), "SSH_AUTH_SOCK=")
 	stderr, err := command.StderrPipe()

@@ -20,8 +20,11 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/test/lab"
 )
 
-// plugin is the built `kubectl ha-init`; `make e2e` builds it first.
-const plugin = "../../bin/kubectl-ha_init"
+// The built plugins; `make e2e` builds them first.
+const (
+	haInit      = "../../bin/kubectl-ha_init"
+	etcdMembers = "../../bin/kubectl-etcd_members"
+)
 
 // loadBalancer is the guide's HAProxy host.
 const loadBalancer = "haproxy"
@@ -116,7 +119,13 @@ func (s *site) haInit(args ...string) result {
 // haInitContext is haInit; when ctx ends, the plugin is killed as by `kill -9`.
 func (s *site) haInitContext(ctx context.Context, args ...string) result {
 	s.t.Helper()
-	command := exec.CommandContext(ctx, absolute(s.t, plugin), append([]string{"-f", s.path("cluster.yaml")}, args...)...)
+	return s.run(ctx, haInit, append([]string{"-f", s.path("cluster.yaml")}, args...)...)
+}
+
+// run runs a plugin in the site's folder, without a terminal; when ctx ends, it is killed as by `kill -9`.
+func (s *site) run(ctx context.Context, plugin string, args ...string) result {
+	s.t.Helper()
+	command := exec.CommandContext(ctx, absolute(s.t, plugin), args...)
 	command.Dir = s.dir
 	command.Env = append(os.Environ(), "SSH_KNOWN_HOSTS="+s.KnownHosts(), "SSH_AUTH_SOCK=")
 	var stdout, stderr bytes.Buffer

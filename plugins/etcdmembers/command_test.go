@@ -1,0 +1,92 @@
+package etcdmembers
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with a file under testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	var all strings.Builder
+	for _, args := range [][]string{{}, {"remove"}, {"promote"}, {"move-leader"}, {"snapshot"}, {"defrag"}, {"alarms"}, {"alarms", "disarm"}} {
+		command := New(genericiooptions.NewTestIOStreamsDiscard())
+		var out bytes.Buffer
+		command.SetOut(&out)
+		command.SetArgs(append(args, "--help"))
+		if err := command.Execute(); err != nil {
+			t.Fatal(err)
+		}
+		text, _, _ := strings.Cut(out.String(), "\nGlobal Flags:")
+		all.WriteString("# " + strings.Join(append([]string{"etcd-members"}, args...), " ") + "\n" + text + "\n")
+	}
+	golden(t, "help", all.String())
+}
+
+func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"an unknown command":   {[]string{"everything"}, cli.ExitUsage, `unexpected argument "everything": see --help`},
+		"an unknown output":    {[]string{"-o", "xml"}, cli.ExitUsage, "--output=xml: want one of table, wide, json, yaml, name"},
+		"no time":              {[]string{"--timeout", "0s"}, cli.ExitUsage, "--timeout=0s: want a positive duration"},
+		"no interval":          {[]string{"--interval", "-1s"}, cli.ExitUsage, "--interval=-1s: want a positive duration"},
+		"no port":              {[]string{"--ssh-port", "99999"}, cli.ExitUsage, "--ssh-port=99999: want a port number"},
+		"hosts and no SSH":     {[]string{"--ssh=false", "-f", "x"}, cli.ExitUsage, "give one of the two"},
+		"an unknown flag":      {[]string{"--everything"}, cli.ExitUsage, "unknown flag"},
+		"no such file":         {[]string{"-f", "none.yaml"}, cli.ExitError, "no such file"},
+		"nobody to remove":     {[]string{"remove"}, cli.ExitUsage, "an argument is missing: name the member"},
+		"two to remove":        {[]string{"remove", "a", "b"}, cli.ExitUsage, `unexpected argument "b"`},
+		"nobody to promote":    {[]string{"promote"}, cli.ExitUsage, "an argument is missing"},
+		"two leaders":          {[]string{"move-leader", "a", "b"}, cli.ExitUsage, `unexpected argument "b"`},
+		"no file to write":     {[]string{"snapshot"}, cli.ExitUsage, "an argument is missing: name one file"},
+		"one to defragment":    {[]string{"defrag", "a"}, cli.ExitUsage, `unexpected argument "a"`},
+		"an unknown on alarms": {[]string{"alarms", "arm"}, cli.ExitUsage, `unexpected argument "arm"`},
+		"one to disarm":        {[]string{"alarms", "disarm", "a"}, cli.ExitUsage, `unexpected argument "a"`},
+		"no SSH for a change":  {[]string{"defrag", "--ssh=false"}, cli.ExitUsage, "unknown flag: --ssh"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := New(genericiooptions.NewTestIOStreamsDiscard())
+			command.SetArgs(c.args)
+			command.SetOut(&bytes.Buffer{})
+			command.SetErr(&bytes.Buffer{})
+			command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &cli.UsageError{Err: err} })
+			err := command.Execute()
+			if err == nil || cli.ExitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %d, %v; want %d, %s", cli.ExitCode(err), err, c.code, c.says)
+			}
+		})
+	}
+}

@@ -1,0 +1,105 @@
+package etcdmembers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
+)
+
+func newSnapshot(o *Options) *cobra.Command {
+	return o.addYes(&cobra.Command{
+		Use:   "snapshot FILE",
+		Short: "Copy etcd's database to a file on this machine",
+		Long: `Copy etcd's database to a file on this machine, readable by you alone: it holds every Secret of the cluster.
+
+The copy is streamed from the voter that has applied most, a follower rather than the leader, and its checksum is
+verified. FILE appears when the copy is complete. It is of the form that "etcdutl snapshot restore" takes.`,
+		Args: arguments(1, 1, "name one file to write"),
+		RunE: o.run(func(command *cobra.Command, args []string) error { return o.snapshot(command.Context(), args[0]) }),
+	})
+}
+
+func (o *Options) snapshot(ctx context.Context, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		if err := o.confirmer().Confirm(ctx, "Overwrite "+path+"?", "name another file, or use --yes"); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("writing the snapshot: %w", err)
+	}
+	f, p, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	source, err := etcd.SnapshotSource(p.state)
+	if err != nil {
+		return fmt.Errorf("taking a snapshot of etcd: %w", err)
+	}
+	taken, err := saveSnapshot(ctx, p.through(source), path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	fmt.Fprintf(o.Out, "%s: %s from %s, etcd %s; its SHA-256 is verified: %x\n", path, sizeText(taken.Size), source,
+		p.state.Views[source.ID].Status.Version, taken.SHA256)
+	return nil
+}
+
+// saveSnapshot writes beside the file, and puts the copy into its place once it is complete and on the disk.
+func saveSnapshot(ctx context.Context, from client, path string) (etcd.Snapshot, error) {
+	part := path + ".part"
+	taken, err := writeSnapshot(ctx, from, part)
+	if err != nil {
+		return taken, errors.Join(err, removeIfThere(part))
+	}
+	if err = os.Rename(part, path); err == nil {
+		err = syncDirectory(filepath.Dir(path))
+	}
+	if err != nil {
+		return taken, fmt.Errorf("writing the snapshot: %w", err)
+	}
+	return taken, nil
+}
+
+// writeSnapshot writes a new file: one that a killed run left may be open to others.
+func writeSnapshot(ctx context.Context, from client, path string) (taken etcd.Snapshot, err error) {
+	if err = removeIfThere(path); err != nil {
+		return taken, fmt.Errorf("writing the snapshot: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return taken, fmt.Errorf("writing the snapshot: %w", err)
+	}
+	defer file.Close()
+	if taken, err = from.Snapshot(ctx, file); err != nil {
+		return taken, err
+	}
+	if err = errors.Join(file.Sync(), file.Close()); err != nil {
+		return taken, fmt.Errorf("writing the snapshot: %w", err)
+	}
+	return taken, nil
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// syncDirectory makes a rename outlive a power failure.
+func syncDirectory(path string) error {
+	directory, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer directory.Close()
+	return directory.Sync()
+}

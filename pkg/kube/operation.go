@@ -18,12 +18,12 @@ import (
 // OperationLease is the Lease, in kube-system, of whoever changes the control plane.
 const OperationLease = "kubectl-ha"
 
-// The Lease's timing: a holder that is gone loses it after the first.
-const (
-	operationLeaseDuration = 15 * time.Second
-	operationRenewDeadline = 10 * time.Second
-	operationRetryPeriod   = 2 * time.Second
-)
+// leaseTiming is how long a Lease holds. A single API server that is restarted is away for less than renew.
+type leaseTiming struct{ hold, renew, retry time.Duration }
+
+func operationTiming() leaseTiming {
+	return leaseTiming{hold: time.Minute, renew: 45 * time.Second, retry: 2 * time.Second}
+}
 
 // OperationHeldError says that another operation changes the control plane.
 type OperationHeldError struct {
@@ -34,7 +34,7 @@ type OperationHeldError struct {
 func (e *OperationHeldError) Error() string {
 	return fmt.Sprintf("another operation changes the control plane: %s, since %s: wait until it is done; if it is gone, its "+
 		"lock ends by itself within %s, or break it with `kubectl -n %s delete lease %s`",
-		e.Holder, e.Since.Local().Format(time.DateTime), operationLeaseDuration, metav1.NamespaceSystem, OperationLease)
+		e.Holder, e.Since.Local().Format(time.DateTime), operationTiming().hold, metav1.NamespaceSystem, OperationLease)
 }
 
 // errLeaseLost is why an operation is stopped that could not renew its Lease.
@@ -45,6 +45,10 @@ var errLeaseLost = errors.New("the lock of the control plane was lost (its Lease
 // context that it returns ends when the Lease is lost; release gives the Lease back. A holder that abandoned tells to
 // be gone, as a process of this machine that was killed, is not waited for.
 func (c *Cluster) LockOperation(ctx context.Context, holder string, abandoned func(holder string) bool) (locked context.Context, release func(), err error) {
+	return c.lockOperation(ctx, holder, abandoned, operationTiming())
+}
+
+func (c *Cluster) lockOperation(ctx context.Context, holder string, abandoned func(string) bool, timing leaseTiming) (context.Context, func(), error) {
 	if err := c.clearOperation(ctx, abandoned); err != nil {
 		return nil, nil, err
 	}
@@ -59,7 +63,7 @@ func (c *Cluster) LockOperation(ctx context.Context, holder string, abandoned fu
 			Client:     c.Client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: holder},
 		},
-		LeaseDuration: operationLeaseDuration, RenewDeadline: operationRenewDeadline, RetryPeriod: operationRetryPeriod,
+		LeaseDuration: timing.hold, RenewDeadline: timing.renew, RetryPeriod: timing.retry,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { close(acquired) },
@@ -74,7 +78,7 @@ func (c *Cluster) LockOperation(ctx context.Context, holder string, abandoned fu
 		defer close(ended)
 		elector.Run(electing)
 	}()
-	release = func() {
+	release := func() {
 		stop()
 		<-ended
 	}
@@ -83,7 +87,7 @@ func (c *Cluster) LockOperation(ctx context.Context, holder string, abandoned fu
 		return running, release, nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
-	case <-time.After(operationLeaseDuration + 2*operationRetryPeriod):
+	case <-time.After(timing.hold + 2*timing.retry):
 		err = errors.New("locking the control plane: its Lease cannot be taken: look at it with `kubectl -n kube-system get lease kubectl-ha`")
 	}
 	release()
@@ -121,5 +125,5 @@ func (c *Cluster) clearOperation(ctx context.Context, abandoned func(holder stri
 }
 
 func expired(lease *coordinationv1.Lease, now time.Time) bool {
-	return lease.Spec.RenewTime == nil || now.Sub(lease.Spec.RenewTime.Time) > operationLeaseDuration
+	return lease.Spec.RenewTime == nil || now.Sub(lease.Spec.RenewTime.Time) > operationTiming().hold
 }

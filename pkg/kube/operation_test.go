@@ -32,7 +32,7 @@ func holderOf(t *testing.T, c *Cluster) string {
 
 func leaseHeldBy(holder string, renewed time.Time) *coordinationv1.Lease {
 	at := metav1.NewMicroTime(renewed)
-	seconds := int32(operationLeaseDuration / time.Second)
+	seconds := int32(operationTiming().hold / time.Second)
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: OperationLease},
 		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, AcquireTime: &at, RenewTime: &at, LeaseDurationSeconds: &seconds},
@@ -53,7 +53,7 @@ func TestOneOperationAtATime(t *testing.T) {
 	if !errors.As(err, &held) || held.Holder != "me" || time.Since(held.Since) > time.Minute {
 		t.Fatalf("a second operation: %v", err)
 	}
-	for _, says := range []string{"me, since 20", "delete lease kubectl-ha", "15s"} {
+	for _, says := range []string{"me, since 20", "delete lease kubectl-ha", "1m0s"} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("%q does not say %q", err, says)
 		}
@@ -77,7 +77,7 @@ func TestAnAbandonedLockIsTakenAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	if got := holderOf(t, c); got != "me" || time.Since(began) > operationLeaseDuration/2 {
+	if got := holderOf(t, c); got != "me" || time.Since(began) > operationTiming().hold/2 {
 		t.Errorf("held by %q after %s", got, time.Since(began))
 	}
 }
@@ -94,7 +94,8 @@ func TestALockThatIsLostStopsTheOperation(t *testing.T) {
 		return false, nil, nil
 	})
 	c := &Cluster{Client: client}
-	locked, release, err := c.LockOperation(t.Context(), "me", nobody)
+	locked, release, err := c.lockOperation(t.Context(), "me", nobody,
+		leaseTiming{hold: 3 * time.Second, renew: 2 * time.Second, retry: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestALockThatIsLostStopsTheOperation(t *testing.T) {
 
 func TestExpired(t *testing.T) {
 	now := time.Now()
-	for age, want := range map[time.Duration]bool{0: false, operationLeaseDuration: false, operationLeaseDuration + time.Second: true, -time.Hour: false} {
+	for age, want := range map[time.Duration]bool{0: false, operationTiming().hold: false, operationTiming().hold + time.Second: true, -time.Hour: false} {
 		if got := expired(leaseHeldBy("x", now.Add(-age)), now); got != want {
 			t.Errorf("renewed %s ago: %v", age, got)
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
+const commandName = "kubectl ha-init"
+
 const long = `Set up a highly available k0s control plane behind HAProxy, from one cluster file.
 
 The file is the one that cfctl and k0sctl read, with a second document of kind LoadBalancer (or --lb). Bare hosts
@@ -31,7 +33,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newOptions(streams)
 	command := &cobra.Command{
 		Use:           "kubectl-ha_init -f FILE",
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl ha-init"},
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: commandName},
 		Short:         "Set up a highly available k0s control plane behind HAProxy",
 		Long:          long,
 		Example:       example,
@@ -53,21 +55,6 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			return o.Run(command.Context())
 		},
 	}
-	flags := command.Flags()
-	flags.StringVarP(&o.File, "filename", "f", o.File, "the cluster file")
-	flags.StringArrayVar(&o.LoadBalancers, "lb", nil,
-		"a host for HAProxy, as [USER@]HOST[:PORT], where the file has no LoadBalancer; may be given more than once")
-	flags.BoolVarP(&o.Yes, "yes", "y", false, "answer yes to every question, save those about unknown host keys")
-	flags.BoolVar(&o.AdoptHAProxy, "adopt-haproxy", false,
-		"take over HAProxy sections that already serve the control plane's ports, without asking")
-	flags.StringVar(&o.DryRun, "dry-run", o.DryRun, `"none", or "client" to print what would be done`)
-	flags.Var(&o.Progress, "progress", "how to show progress: auto, tty, plain or json")
-	flags.StringVar(&o.WriteKubeconfig, "write-kubeconfig", o.WriteKubeconfig,
-		"where to write the cluster's admin kubeconfig, readable by you alone; empty for nowhere")
-	flags.BoolVar(&o.MergeKubeconfig, "merge-kubeconfig", false,
-		"add the cluster to your own kubeconfig as a context, in place of --write-kubeconfig")
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "the kubeconfig that --merge-kubeconfig adds to")
-	flags.IntVar(&o.Parallel, "parallel", o.Parallel, "how many hosts to work on at once")
-	flags.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one condition on a host, as a controller to be ready")
+	o.addFlags(command.Flags())
 	return command
 }

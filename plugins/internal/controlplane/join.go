@@ -1,0 +1,225 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
+	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+)
+
+// tokenExpiry bounds how long a join token is good for, should this program die before it takes the token back.
+const tokenExpiry = 15 * time.Minute
+
+// joining lists the controllers that are not yet ready members.
+func (c *Cluster) joining(ctx context.Context) []*machine {
+	var hosts []*machine
+	for _, m := range c.controllers {
+		if m == c.seed {
+			continue
+		}
+		if !m.voter || !m.running() || m.readyz(ctx) != nil {
+			hosts = append(hosts, m)
+		}
+	}
+	return hosts
+}
+
+func (c *Cluster) skipJoin(ctx context.Context) (string, error) {
+	if len(c.joining(ctx)) == 0 {
+		return fmt.Sprintf("all %d controllers are members", len(c.controllers)), nil
+	}
+	return "", nil
+}
+
+func (c *Cluster) detailJoin(ctx context.Context) ([]string, error) {
+	var lines []string
+	for _, m := range c.joining(ctx) {
+		if c.running(m) {
+			lines = append(lines, m.name()+": start k0s")
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s: write k0s.yaml, install and start k0s, wait until it votes in etcd and its "+
+			"API server is ready", m.name()))
+	}
+	return lines, nil
+}
+
+// join takes the controllers in one after another, as etcd demands, and as tightly as it allows: a host starts as soon
+// as the one before it votes, while that one's API server is still on its way up.
+func (c *Cluster) join(ctx context.Context) error {
+	hosts := c.joining(ctx)
+	token, err := c.prepareJoin(ctx, hosts)
+	if err != nil {
+		return errors.Join(err, c.withdrawToken(ctx, hosts, token))
+	}
+	ready := make(chan error, len(hosts))
+	started := 0
+	var failed error
+	for _, m := range hosts {
+		if failed = c.enter(ctx, m); failed != nil {
+			failed = errors.Join(failed, c.abandon(ctx, m))
+			break
+		}
+		started++
+		go func() { ready <- c.awaitController(ctx, m) }()
+	}
+	errs := []error{failed}
+	for range started {
+		errs = append(errs, <-ready)
+	}
+	return errors.Join(append(errs, c.withdrawToken(ctx, hosts, token))...)
+}
+
+// prepareJoin gives every host that is no member yet the token, its configuration and its service, all at once.
+func (c *Cluster) prepareJoin(ctx context.Context, hosts []*machine) (*k0s.Token, error) {
+	newcomers, err := c.newcomers(ctx, hosts)
+	if err != nil || len(newcomers) == 0 {
+		return nil, err
+	}
+	token, err := c.seed.node.CreateToken(ctx, "controller", tokenExpiry)
+	if err != nil {
+		return nil, at(c.seed.host.Conn, err)
+	}
+	err = c.each(ctx, newcomers, func(ctx context.Context, m *machine) error {
+		c.report.Host(m.name()).Update("installing")
+		// A join that was cut off may go on there, with a token that is no good any more.
+		if err := m.stop(ctx); err != nil {
+			return err
+		}
+		if err := m.node.WriteToken(ctx, token); err != nil {
+			return err
+		}
+		return c.install(ctx, m, k0s.TokenPath)
+	})
+	return &token, err
+}
+
+// stop stops k0s where it is installed.
+func (m *machine) stop(ctx context.Context) error {
+	if !m.installed() {
+		return nil
+	}
+	return m.conn.Service(m.service()).Stop(ctx)
+}
+
+// newcomers lists the hosts that etcd does not know. Before that, it forgets members that have no data.
+func (c *Cluster) newcomers(ctx context.Context, hosts []*machine) ([]*machine, error) {
+	var newcomers []*machine
+	for _, m := range hosts {
+		member, err := c.memberOf(ctx, m)
+		known := err == nil
+		if known && member.Idle() {
+			known, err = c.keepIdle(ctx, m, member)
+		}
+		if err != nil && !errors.Is(err, errNoMember) {
+			return nil, err
+		}
+		if !known {
+			newcomers = append(newcomers, m)
+		}
+	}
+	return newcomers, nil
+}
+
+// keepIdle tells whether a join that was cut off can go on. Where the host has no data of etcd's, it needs a token
+// and becomes a new member; the old one is removed, since it would hold the one place that etcd has for learners, or,
+// with a k0s that adds voters, keep its address from being added again.
+func (c *Cluster) keepIdle(ctx context.Context, m *machine, member etcd.Member) (bool, error) {
+	data, err := m.node.HasEtcdData(ctx)
+	if err != nil || data {
+		return data, at(m.host.Conn, err)
+	}
+	if err := m.stop(ctx); err != nil {
+		return false, at(m.host.Conn, err)
+	}
+	// k0s may have got there in the meantime.
+	data, err = m.node.HasEtcdData(ctx)
+	if err != nil || data {
+		return data, at(m.host.Conn, err)
+	}
+	return false, c.api.etcd.RemoveIdle(ctx, member)
+}
+
+// enter starts a controller and waits until it votes.
+func (c *Cluster) enter(ctx context.Context, m *machine) error {
+	line := c.report.Host(m.name())
+	line.Update("starting")
+	if err := m.node.Start(ctx); err != nil {
+		return at(m.host.Conn, err)
+	}
+	line.Update("joining etcd")
+	err := c.await(ctx, m.name()+" votes in etcd", func(ctx context.Context) error {
+		member, err := c.memberOf(ctx, m)
+		switch {
+		case err != nil:
+			return err
+		case member.Learner:
+			return fmt.Errorf("%s is still a learner", member)
+		case member.Name == "":
+			return fmt.Errorf("%s has not started", member)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
+	}
+	line.Update("waiting for its API server")
+	return nil
+}
+
+func (c *Cluster) awaitController(ctx context.Context, m *machine) error {
+	if err := c.await(ctx, "the API server on "+m.name()+" is ready", m.up); err != nil {
+		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
+	}
+	c.report.Host(m.name()).Done("ready")
+	return nil
+}
+
+// abandon takes back a join that failed, so that the cluster is as it was: a learner is removed, and the host reset.
+// A host that votes already stays; an interrupted run leaves everything to the next one.
+func (c *Cluster) abandon(ctx context.Context, m *machine) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	member, err := c.memberOf(ctx, m)
+	if err != nil && !errors.Is(err, errNoMember) {
+		return fmt.Errorf("%s was left half-joined: %w: run the command again", m.conn.Name(), err)
+	}
+	if err == nil && !member.Learner {
+		if member.Idle() {
+			return fmt.Errorf("%s was left half-joined: etcd counts it (%s), though it has not started: run the command again",
+				m.conn.Name(), member)
+		}
+		return nil
+	}
+	if err := m.conn.Service(k0s.ControllerService).Stop(ctx); err != nil {
+		return fmt.Errorf("%s was left half-joined: %w: run `k0s stop && k0s reset` on it", m.conn.Name(), err)
+	}
+	if err == nil {
+		if err := c.api.etcd.RemoveIdle(ctx, member); err != nil {
+			return err
+		}
+	}
+	return at(m.host.Conn, m.node.Reset(ctx))
+}
+
+// withdrawToken makes the token useless and overwrites its copies. After an interrupt it leaves that to the token's
+// expiry: the next run may find a join that goes on with it.
+func (c *Cluster) withdrawToken(ctx context.Context, hosts []*machine, token *k0s.Token) error {
+	if token == nil || ctx.Err() != nil {
+		return nil
+	}
+	err := at(c.seed.host.Conn, c.seed.node.InvalidateToken(ctx, *token))
+	return errors.Join(err, c.each(ctx, hosts, func(ctx context.Context, m *machine) error {
+		return m.node.ClearToken(ctx)
+	}))
+}
+
+// voters counts the members that vote, for people to see what the cluster survives.
+func voters(members []etcd.Member) string {
+	n := etcd.Voters(members)
+	return fmt.Sprintf("%d etcd members vote, %d may fail", n, etcd.Tolerates(n))
+}

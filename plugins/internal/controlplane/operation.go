@@ -1,0 +1,134 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/host"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+	"github.com/kubectl-ha/kubectl-ha/pkg/report"
+	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+)
+
+// Operation is one command's work on a control plane: look at all hosts, see what stands against the work, ask, keep
+// others away, take the steps, sum up.
+type Operation struct {
+	*Options
+	Command string // as the user knows it, "kubectl ha-init"
+
+	// Check, a method of Cluster, says what stands against the work; it changes nothing.
+	Check func(*Cluster, context.Context) error
+	// Confirm, a method of Cluster, asks what the user did not spell out.
+	Confirm func(*Cluster, context.Context, *cli.Confirmer) error
+	// Steps is the runbook.
+	Steps func(c *Cluster) []step.Step
+	// Summary says what has come of it.
+	Summary func(out io.Writer, c *Cluster, result step.Result)
+}
+
+// Run does it.
+func (o Operation) Run(ctx context.Context) error {
+	reporter := report.New(o.ErrOut, report.Options{Mode: o.Progress})
+	defer func() { _ = reporter.Close() }()
+	terminal := report.IsTerminal(o.In)
+	confirmer := &cli.Confirmer{In: o.In, Out: o.ErrOut, Terminal: terminal, Yes: o.Yes}
+	for _, warning := range o.Cluster.Warnings {
+		reporter.Warn(warning)
+	}
+
+	connector := &host.Connector{}
+	if terminal {
+		connector.Confirm = func(ctx context.Context, key host.UnknownKey) (yes bool, err error) {
+			question := fmt.Sprintf("The %s key of %s is not known: %s. Trust it?", key.KeyType, key.Host, key.Fingerprint)
+			reporter.Prompt(func() { yes, err = confirmer.Ask(ctx, question) })
+			return yes, err
+		}
+	}
+	c, err := survey(ctx, o.Cluster, o.Settings, connectBy(connector), reporter)
+	defer c.close()
+	if err != nil {
+		return err
+	}
+	if err := o.Check(c, ctx); err != nil {
+		return err
+	}
+	if o.DryRun == "client" {
+		return printPlan(ctx, o.Out, o.Steps(c))
+	}
+	if err := o.Confirm(c, ctx, confirmer); err != nil {
+		return err
+	}
+	ctx, unlock, err := c.lock(ctx, o.Command)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	result, err := step.Run(ctx, o.Steps(c), reporter)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		return err
+	}
+	if err := reporter.Close(); err != nil {
+		return err
+	}
+	o.Summary(o.Out, c, result)
+	return nil
+}
+
+// lock keeps other commands off the control plane: by a file on the first controller, which is there before there is a
+// control plane, and by a Lease in a cluster that runs. The context that it returns ends when the Lease is lost.
+func (c *Cluster) lock(ctx context.Context, command string) (locked context.Context, unlock func(), err error) {
+	within, cancel := context.WithTimeout(ctx, cli.LockTimeout)
+	defer cancel()
+	unlockFile, err := c.seed.conn.Lock(within, cli.LockPath)
+	var lockedFile *host.LockedError
+	if errors.As(err, &lockedFile) {
+		return nil, nil, cli.Refuse("another command is changing the control plane: %w", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	unlock = func() { _ = unlockFile() } // the lock ends with the connection, too
+	if c.api == nil || c.api.kube.Ready(ctx) != nil {
+		return ctx, unlock, nil
+	}
+	locked, release, err := c.api.kube.LockOperation(ctx, cli.Holder(command), cli.Abandoned)
+	if err != nil {
+		unlock()
+		var held *kube.OperationHeldError
+		if errors.As(err, &held) {
+			return nil, nil, cli.Refuse("%w", err)
+		}
+		return nil, nil, err
+	}
+	return locked, func() {
+		release()
+		unlock()
+	}, nil
+}
+
+// printPlan prints the steps that a run would take.
+func printPlan(ctx context.Context, out io.Writer, steps []step.Step) error {
+	planned, err := step.Plan(ctx, steps)
+	if err != nil {
+		return err
+	}
+	for i, p := range planned {
+		if p.Reason != "" {
+			fmt.Fprintf(out, "%2d. skip  %s: %s\n", i+1, p.Title, p.Reason)
+			continue
+		}
+		fmt.Fprintf(out, "%2d. run   %s\n", i+1, p.Title)
+		for _, line := range p.Detail {
+			fmt.Fprintf(out, "            %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	fmt.Fprintln(out, "Nothing was changed (dry run).")
+	return nil
+}

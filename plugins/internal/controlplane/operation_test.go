@@ -1,0 +1,138 @@
+package controlplane
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with a file under testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := string(readFile(t, path)); got != want {
+		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
+	}
+}
+
+// everyStep is every step that there is, in an order in which they can be taken.
+func everyStep(c *Cluster) []step.Step {
+	return []step.Step{
+		c.Hooks("hooks before", "before"), c.Prepare("prepare"), c.InstallHAProxy("install HAProxy"), c.OpenFirewall("firewall"),
+		c.Stage("stage"), c.BalanceRunning("balance running"), c.StartFirst("start first"), c.Convert("convert"),
+		c.RepairKubernetesDefault("repair"), c.Certify("certify"), c.Join("join"), c.BalanceAll("balance all"),
+		c.JoinWorkers("join workers"), c.ClearTokens("clear tokens"), c.RepointWorkers("re-point workers"),
+		c.WriteKubeconfig("write kubeconfig"), c.Verify("verify"), c.Hooks("hooks after", "after"),
+	}
+}
+
+// A dry run prints the plan, wherever the cluster stands.
+func TestDryRun(t *testing.T) {
+	for name, prepare := range map[string]func(w *world){
+		"plan-bare": func(w *world) {
+			w.file.Cluster.Hosts[0].Hooks = config.Hooks{"apply": {"before": {"apt-get -y upgrade"}, "after": {"touch /root/done"}}}
+			w.file.Cluster.Hosts[0].Hostname = "cp-1"
+			w.file.Cluster.Hosts[0].Files = []config.UploadFile{{Data: "x", Dst: "/etc/motd"}}
+			w.file.Cluster.Hosts[1].UploadBinary = true
+			w.hosts["10.10.4.10"].facts.SELinux = "enforcing"
+			w.hosts["10.10.4.10"].fail["run getsebool haproxy_connect_any | grep -q 'on$'"] = errBroken
+		},
+		"plan-down": func(w *world) {
+			w.controlPlane("10.10.0.2", "10.10.1.2", "10.10.2.2")
+			w.joinWorker("10.10.20.2", testCA)
+			for _, h := range w.hosts {
+				h.answer = nil
+			}
+			w.hosts["10.10.4.10"].facts.Services["haproxy"] = "active"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, guideFile)
+			w.o.WriteKubeconfig = "kubeconfig"
+			prepare(w)
+			c := w.survey()
+			if err := c.Preflight(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			before := map[string]string{}
+			for address, h := range w.hosts {
+				before[address] = h.changes()
+			}
+			var out bytes.Buffer
+			if err := printPlan(t.Context(), &out, everyStep(c)); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, withoutDiff(out.String()))
+			for address, h := range w.hosts {
+				if got := h.changes(); got != before[address] || got != "" {
+					t.Errorf("%s was changed:\n%s", address, got)
+				}
+			}
+		})
+	}
+}
+
+// withoutDiff leaves out what becomes of haproxy.cfg, which is for pkg/haproxy to test.
+func withoutDiff(plan string) string {
+	const indent = "            "
+	var b strings.Builder
+	inDiff := false
+	for line := range strings.Lines(plan) {
+		inDiff = strings.HasPrefix(line, indent+"--- ") || inDiff && strings.HasPrefix(line, indent)
+		if strings.HasPrefix(line, indent+"--- ") {
+			b.WriteString(indent + "(diff)\n")
+		}
+		if !inDiff {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// changes is what was done on the host, without looking.
+func (h *fakeHost) changes() string {
+	var lines []string
+	for line := range strings.Lines(h.did()) {
+		looks := strings.HasPrefix(line, "run getsebool ") || strings.HasSuffix(strings.TrimSpace(line), " status -o json")
+		if !looks {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func TestALockThatIsHeldIsARefusal(t *testing.T) {
+	w := newWorld(t, guideFile)
+	c := w.survey()
+	if _, unlock, err := c.lock(t.Context(), "kubectl ha-init"); err != nil {
+		t.Errorf("got %v", err)
+	} else {
+		unlock()
+	}
+	w.hosts["10.10.0.2"].lock = errBroken
+	if _, _, err := c.lock(t.Context(), "kubectl ha-init"); !errors.Is(err, errBroken) || cli.ExitCode(err) != cli.ExitError {
+		t.Errorf("got %v", err)
+	}
+	w.hosts["10.10.0.2"].lock = heldLock()
+	if _, _, err := c.lock(t.Context(), "kubectl ha-init"); cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), "another command is changing the control plane: ") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,97 @@
+package controlplane
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/report"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+)
+
+// Options is what the command line of every command that works on a control plane says.
+type Options struct {
+	genericiooptions.IOStreams
+
+	File          string
+	LoadBalancers []string // [USER@]HOST[:PORT]
+	Yes           bool
+	DryRun        string // "none" or "client"
+	Progress      report.Mode
+	Settings
+
+	Cluster *config.File // after Complete
+}
+
+// Settings is what flags say about the work on hosts.
+type Settings struct {
+	Parallel     int           // how many hosts to work on at once
+	Timeout      time.Duration // how long to wait for one condition on a host
+	AdoptHAProxy bool          // take over HAProxy sections made by hand, without asking
+
+	WriteKubeconfig string // path of the kubeconfig to write; empty for none
+	MergeKubeconfig bool   // add the cluster to the user's own kubeconfig instead
+	Kubeconfig      string // the file for that; empty for kubectl's default
+
+	Web *http.Client // for versions, releases and their checksums
+}
+
+// NewOptions are those of a command line without flags.
+func NewOptions(streams genericiooptions.IOStreams) Options {
+	return Options{IOStreams: streams, DryRun: "none", Progress: report.ModeAuto, Settings: DefaultSettings()}
+}
+
+// DefaultSettings are those of a command line without flags.
+func DefaultSettings() Settings {
+	return Settings{Parallel: 10, Timeout: 5 * time.Minute, Web: http.DefaultClient}
+}
+
+// AddFlags adds the flags that every command has.
+func (o *Options) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVarP(&o.File, "filename", "f", o.File, "the cluster file")
+	flags.StringArrayVar(&o.LoadBalancers, "lb", nil,
+		"a host for HAProxy, as [USER@]HOST[:PORT], where the file has no LoadBalancer; may be given more than once")
+	flags.BoolVarP(&o.Yes, "yes", "y", false, "answer yes to every question, save those about unknown host keys")
+	flags.StringVar(&o.DryRun, "dry-run", o.DryRun, `"none", or "client" to print what would be done`)
+	flags.Var(&o.Progress, "progress", "how to show progress: auto, tty, plain or json")
+	flags.IntVar(&o.Parallel, "parallel", o.Parallel, "how many hosts to work on at once")
+	flags.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one condition on a host, as a controller to be ready")
+}
+
+// Complete reads the cluster file.
+func (o *Options) Complete() error {
+	if o.File == "" {
+		return &cli.UsageError{Err: errors.New("no cluster file: name it with -f FILE")}
+	}
+	file, err := config.Load(o.File, o.LoadBalancers...)
+	if err != nil {
+		return err
+	}
+	o.Cluster = file
+	return nil
+}
+
+// Validate judges the flags.
+func (o *Options) Validate() error {
+	var errs []error
+	for _, lb := range o.LoadBalancers {
+		if err := config.CheckLoadBalancer(lb); err != nil {
+			errs = append(errs, fmt.Errorf("--lb: %w", err))
+		}
+	}
+	if o.DryRun != "none" && o.DryRun != "client" {
+		errs = append(errs, fmt.Errorf("--dry-run=%s: want none or client", o.DryRun))
+	}
+	if o.Parallel < 1 {
+		errs = append(errs, fmt.Errorf("--parallel=%d: want 1 or more", o.Parallel))
+	}
+	if o.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("--timeout=%s: want a positive duration", o.Timeout))
+	}
+	return errors.Join(errs...)
+}

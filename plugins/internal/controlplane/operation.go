@@ -86,7 +86,7 @@ func (o Operation) Run(ctx context.Context) error {
 func (c *Cluster) lock(ctx context.Context, command string) (locked context.Context, unlock func(), err error) {
 	within, cancel := context.WithTimeout(ctx, cli.LockTimeout)
 	defer cancel()
-	unlockFile, err := c.seed.conn.Lock(within, cli.LockPath)
+	closeFile, err := c.seed.conn.Lock(within, cli.LockPath)
 	var lockedFile *host.LockedError
 	if errors.As(err, &lockedFile) {
 		return nil, nil, cli.Refuse("another command is changing the control plane: %w", err)
@@ -94,13 +94,13 @@ func (c *Cluster) lock(ctx context.Context, command string) (locked context.Cont
 	if err != nil {
 		return nil, nil, err
 	}
-	unlock = func() { _ = unlockFile() } // the lock ends with the connection, too
+	unlockFile := func() { _ = closeFile() } // the lock ends with the connection, too
 	if c.api == nil || c.api.kube.Ready(ctx) != nil {
-		return ctx, unlock, nil
+		return ctx, unlockFile, nil
 	}
 	locked, release, err := c.api.kube.LockOperation(ctx, cli.Holder(command), cli.Abandoned)
 	if err != nil {
-		unlock()
+		unlockFile()
 		var held *kube.OperationHeldError
 		if errors.As(err, &held) {
 			return nil, nil, cli.Refuse("%w", err)
@@ -109,7 +109,7 @@ func (c *Cluster) lock(ctx context.Context, command string) (locked context.Cont
 	}
 	return locked, func() {
 		release()
-		unlock()
+		unlockFile()
 	}, nil
 }
 

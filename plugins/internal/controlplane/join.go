@@ -60,7 +60,9 @@ func (c *Cluster) join(ctx context.Context) error {
 	var failed error
 	for _, m := range hosts {
 		if failed = c.enter(ctx, m); failed != nil {
-			failed = errors.Join(failed, c.abandon(ctx, m))
+			// First the token: without it, what goes on there cannot join again.
+			failed = errors.Join(failed, c.withdrawToken(ctx, hosts, token), c.abandon(ctx, m))
+			token = nil
 			break
 		}
 		started++
@@ -88,6 +90,11 @@ func (c *Cluster) prepareJoin(ctx context.Context, hosts []*machine) (*k0s.Token
 		// A join that was cut off may go on there, with a token that is no good any more.
 		if err := m.stop(ctx); err != nil {
 			return err
+		}
+		if m.leftover { // k0s would not join with it
+			if err := m.node.Reset(ctx); err != nil {
+				return err
+			}
 		}
 		if err := m.node.WriteToken(ctx, token); err != nil {
 			return err
@@ -195,16 +202,28 @@ func (c *Cluster) abandon(ctx context.Context, m *machine) error {
 		}
 		return nil
 	}
-	if err := m.conn.Service(k0s.ControllerService).Stop(ctx); err != nil {
-		return fmt.Errorf("%s was left half-joined: %w: run `k0s stop && k0s reset` on it", m.conn.Name(), err)
-	}
+	// The learner goes whether or not its host can be reached: it would hold the one place that etcd has for learners. It
+	// goes first, since a voter that it became at that very moment must not be stopped before it is out of the quorum.
 	if err == nil {
 		if err := c.api.etcd.RemoveIdle(ctx, member); err != nil {
 			return err
 		}
 	}
-	return at(m.host.Conn, m.node.Reset(ctx))
+	ctx, cancel := context.WithTimeout(ctx, abandonTimeout)
+	defer cancel()
+	err = m.conn.Service(k0s.ControllerService).Stop(ctx)
+	if err == nil {
+		err = m.node.Reset(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("%s was left half-joined: %w: run the command again once it can be reached, or `k0s stop && k0s reset` on it",
+			m.conn.Name(), err)
+	}
+	return nil
 }
+
+// abandonTimeout bounds taking a join back on its host; k0s takes half a minute to stop once it is no member any more.
+const abandonTimeout = 2 * time.Minute
 
 // withdrawToken makes the token useless and overwrites its copies. After an interrupt it leaves that to the token's
 // expiry: the next run may find a join that goes on with it.

@@ -295,7 +295,7 @@ func TestJoinKilledAndRunAgainCompletes(t *testing.T) {
 				}
 			}
 			return false
-		}, target)
+		}, target, "--timeout=1m")
 		if r.code == 0 {
 			break
 		}

@@ -64,6 +64,7 @@ type machine struct {
 	etcdData bool          // it has an etcd database
 	voter    bool          // it is a voting member of etcd
 	leftover bool          // a join that failed left its data and its token there
+	newcomer bool          // it becomes a new member, by a token
 
 	// Of a worker:
 	apiServer string // URL that its kubelet uses; empty before it joined

@@ -296,7 +296,8 @@ func TestJoinKilledAndRunAgainCompletes(t *testing.T) {
 			}
 			return false
 		}, target, "--timeout=1m")
-		if r.code == 0 {
+		// Killed at the very end, it may have left nothing to do: then the host is a member already.
+		if r.code == 0 || r.code == 3 && strings.Contains(r.stderr, "it is a member of the control plane already") {
 			break
 		}
 		if r.code != -1 || len(killed) > len(moments) {

@@ -132,7 +132,8 @@ func (c *Cluster) checkReady(ctx context.Context) []error {
 		ctx, cancel := context.WithTimeout(ctx, min(controlPlaneTimeout, c.settings.Timeout))
 		defer cancel()
 		if err := kube.Wait(ctx, pollInterval, m.up); err != nil {
-			return fmt.Errorf("it is a member of the control plane and is not ready: %w: bring it back, or take it out first", err)
+			return fmt.Errorf("%s: it is a member of the control plane and is not ready: %w: bring it back, or take it out first",
+				m.conn.Name(), err)
 		}
 		return nil
 	}))
@@ -163,9 +164,12 @@ func (c *Cluster) checkEtcd(ctx context.Context) []error {
 		m := c.controllerAt(member)
 		return m == nil && !member.Idle() || m != nil && !m.voter
 	}
-	deadline := time.Now().Add(settleTimeout)
+	deadline := time.Now().Add(min(settleTimeout, c.settings.Timeout))
 	for {
-		err := etcd.CanGrow(c.state(ctx), answeredFor)
+		state, err := c.state(ctx)
+		if err == nil {
+			err = etcd.CanGrow(state, answeredFor)
+		}
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
 			return unjoin(err)
 		}
@@ -176,12 +180,12 @@ func (c *Cluster) checkEtcd(ctx context.Context) []error {
 	}
 }
 
-// state is what the members of the file say of etcd.
-func (c *Cluster) state(ctx context.Context) etcd.State {
+// state is what the members of the file say of etcd. Its error says that none of them answers.
+func (c *Cluster) state(ctx context.Context) (etcd.State, error) {
 	var mu sync.Mutex
 	var views []etcd.View
 	silent := map[*machine]error{}
-	_ = c.each(ctx, c.controllers, func(ctx context.Context, m *machine) error { // the errors are part of the state
+	err := c.each(ctx, c.controllers, func(ctx context.Context, m *machine) error {
 		if !m.voter {
 			return nil
 		}
@@ -197,13 +201,16 @@ func (c *Cluster) state(ctx context.Context) etcd.State {
 		views = append(views, view)
 		return nil
 	})
+	if len(views) == 0 {
+		return etcd.State{}, err
+	}
 	s := etcd.NewState(views)
 	for m, err := range silent {
 		if member, found := etcd.ByAddress(s.Members, m.address); found {
 			s.Silent[member.ID] = err
 		}
 	}
-	return s
+	return s, nil
 }
 
 // viewOf asks the member of etcd on the machine.

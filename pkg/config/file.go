@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,6 +47,11 @@ func Load(path string, balancers ...string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading cluster file: %w", err)
 	}
+	return LoadText(path, data, balancers...)
+}
+
+// LoadText is Load for a file whose content is known, as one that has yet to be written.
+func LoadText(path string, data []byte, balancers ...string) (*File, error) {
 	s, err := sourceOf(path)
 	if err != nil {
 		return nil, err
@@ -236,24 +242,11 @@ func CheckLoadBalancer(spec string) error {
 }
 
 func parseFlag(spec string) (*LBHost, error) {
-	const form = "write [USER@]HOST[:PORT]"
-	ssh := &SSH{User: defaultUser, Port: defaultSSHPort, Address: spec}
-	if user, rest, found := cutLast(spec, "@"); found {
-		ssh.User, ssh.Address = user, rest
-	}
-	if host, port, ok := hostPort(ssh.Address); ok {
-		ssh.Address = host
-		if _, err := fmt.Sscanf(port, "%d", &ssh.Port); err != nil || ssh.Port == 0 {
-			return nil, fmt.Errorf("load balancer %q: port %s is out of range: %s", spec, port, form)
-		}
-	}
-	ssh.Address = withoutBrackets(ssh.Address)
-	if err := checkUser(ssh.User); err != nil {
+	ssh, err := parseTarget(spec)
+	if err != nil {
 		return nil, fmt.Errorf("load balancer %q: %w", spec, err)
 	}
-	if err := checkHost(ssh.Address); err != nil {
-		return nil, fmt.Errorf("load balancer %q: %w; %s", spec, err, form)
-	}
+	ssh.User, ssh.Port = cmp.Or(ssh.User, defaultUser), cmp.Or(ssh.Port, defaultSSHPort)
 	return &LBHost{Conn: Connection{SSH: ssh}}, nil
 }
 

@@ -94,6 +94,35 @@ func (c *Cluster) lockOperation(ctx context.Context, holder string, abandoned fu
 	return nil, nil, err
 }
 
+// CheckOperation fails with OperationHeldError where another operation changes the control plane, as LockOperation would.
+func (c *Cluster) CheckOperation(ctx context.Context, abandoned func(holder string) bool) error {
+	lease, err := c.Client.CoordinationV1().Leases(metav1.NamespaceSystem).Get(ctx, OperationLease, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the lock of the control plane: %w", err)
+	}
+	if held := heldBy(lease, abandoned, time.Now()); held != nil {
+		return held
+	}
+	return nil
+}
+
+// heldBy says who holds the Lease; nil when nobody does, or nobody any more.
+func heldBy(lease *coordinationv1.Lease, abandoned func(holder string) bool, now time.Time) *OperationHeldError {
+	holder := lease.Spec.HolderIdentity
+	// Of one that has expired, the elector looks for itself whether it is renewed.
+	if holder == nil || *holder == "" || abandoned(*holder) || expired(lease, now) {
+		return nil
+	}
+	held := &OperationHeldError{Holder: *holder}
+	if lease.Spec.AcquireTime != nil {
+		held.Since = lease.Spec.AcquireTime.Time
+	}
+	return held
+}
+
 // clearOperation refuses where the Lease is held, and takes it from a holder that is gone.
 func (c *Cluster) clearOperation(ctx context.Context, abandoned func(holder string) bool) error {
 	leases := c.Client.CoordinationV1().Leases(metav1.NamespaceSystem)
@@ -104,24 +133,17 @@ func (c *Cluster) clearOperation(ctx context.Context, abandoned func(holder stri
 	if err != nil {
 		return fmt.Errorf("locking the control plane: %w", err)
 	}
-	holder := lease.Spec.HolderIdentity
-	switch {
-	case holder == nil || *holder == "":
-		return nil
-	case abandoned(*holder):
-		lease.Spec.HolderIdentity = new(string)
-		if _, err := leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil { // a conflict is somebody else's operation
-			return fmt.Errorf("locking the control plane: %w", err)
-		}
-		return nil
-	case expired(lease, time.Now()):
-		return nil // the elector looks for itself whether it is renewed
+	if held := heldBy(lease, abandoned, time.Now()); held != nil {
+		return held
 	}
-	held := &OperationHeldError{Holder: *holder}
-	if lease.Spec.AcquireTime != nil {
-		held.Since = lease.Spec.AcquireTime.Time
+	if holder := lease.Spec.HolderIdentity; holder == nil || *holder == "" || !abandoned(*holder) {
+		return nil
 	}
-	return held
+	lease.Spec.HolderIdentity = new(string)
+	if _, err := leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil { // a conflict is somebody else's operation
+		return fmt.Errorf("locking the control plane: %w", err)
+	}
+	return nil
 }
 
 func expired(lease *coordinationv1.Lease, now time.Time) bool {

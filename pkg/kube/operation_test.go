@@ -126,3 +126,29 @@ func TestExpired(t *testing.T) {
 		t.Error("a lease that was never renewed is held")
 	}
 }
+
+func TestCheckOperation(t *testing.T) {
+	gone := func(holder string) bool { return holder == "gone" }
+	for name, c := range map[string]struct {
+		lease *coordinationv1.Lease
+		held  bool
+	}{
+		"no Lease": {nil, false},
+		"released": {leaseHeldBy("", time.Now()), false},
+		"held":     {leaseHeldBy("anna", time.Now()), true},
+		"expired":  {leaseHeldBy("anna", time.Now().Add(-time.Hour)), false},
+		"gone":     {leaseHeldBy("gone", time.Now()), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := &Cluster{Client: fake.NewClientset()}
+			if c.lease != nil {
+				cluster.Client = fake.NewClientset(c.lease)
+			}
+			err := cluster.CheckOperation(t.Context(), gone)
+			var held *OperationHeldError
+			if errors.As(err, &held) != c.held || !c.held && err != nil || c.held && held.Holder != "anna" {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -148,7 +148,7 @@ func (c *Cluster) meet(members []etcd.Member) []error {
 		case named:
 			problems = append(problems, fmt.Errorf("%s: etcd knows it at %s, not at %s: correct privateAddress in the file",
 				m.conn.Name(), strings.Join(other.PeerURLs, ", "), m.address))
-		case m != c.seed && m.belongs() && m.etcdData: // k0s would not join with it
+		case m != c.seed && m.belongs() && m.etcdData && !m.leftover: // k0s would not join with it
 			problems = append(problems, fmt.Errorf("%s: there is data of an etcd membership in %s that the cluster does not know "+
 				"any more: run `k0s stop` and `k0s reset` on it", m.conn.Name(), m.host.DataDirOrDefault()))
 		}

@@ -60,11 +60,14 @@ func (c *Cluster) down() bool { return c.exists() && !c.known }
 func (c *Cluster) all(*machine) bool { return true }
 
 // servers lists the file's controllers, which have their places in HAProxy from the start, and those members of the
-// control plane that the file does not name.
+// control plane that the file does not name. One that is let into a running control plane gets its place when it is a
+// member, so that a join that fails leaves nothing behind.
 func (c *Cluster) servers(active func(*machine) bool) []haproxy.Server {
-	servers := make([]haproxy.Server, len(c.controllers))
-	for i, m := range c.controllers {
-		servers[i] = haproxy.Server{Name: m.name(), Address: m.address, Active: active(m)}
+	var servers []haproxy.Server
+	for _, m := range c.controllers {
+		if active(m) || !slices.Contains(c.joiners, m) {
+			servers = append(servers, haproxy.Server{Name: m.name(), Address: m.address, Active: active(m)})
+		}
 	}
 	return append(servers, c.outsiders...)
 }

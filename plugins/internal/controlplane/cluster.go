@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
@@ -31,7 +32,10 @@ type Cluster struct {
 	api         *api     // the API server on the seed, once it runs
 	connections []remote // all that were opened, nil among them
 	problems    []error  // hosts that could not be looked at
-	known       bool     // it is known who belongs to the control plane
+	view        func(context.Context, *machine) (etcd.View, error)
+	known       bool       // it is known who belongs to the control plane
+	unseen      []*machine // controllers that could not be looked at
+	joiners     []*machine // controllers that a run of ha-join lets in
 	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
 	outsiders []haproxy.Server
 }
@@ -50,6 +54,7 @@ type machine struct {
 	facts   *host.Facts
 	node    *k0s.Node
 	seen    bool   // it could be looked at
+	failure error  // why it could not
 	fresh   bool   // it belonged to no cluster when it was looked at
 	ca      string // fingerprint of the cluster's CA; empty before the host belongs to a cluster
 	// hooksPending says that a run that set the host up was cut off before its hooks for afterwards.
@@ -60,6 +65,8 @@ type machine struct {
 	config   config.Object // its k0s.yaml; nil when there is none
 	etcdData bool          // it has an etcd database
 	voter    bool          // it is a voting member of etcd
+	leftover bool          // a join that failed left its data and its token there
+	newcomer bool          // it becomes a new member, by a token
 
 	// Of a worker:
 	apiServer string // URL that its kubelet uses; empty before it joined

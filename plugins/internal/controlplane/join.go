@@ -63,7 +63,9 @@ func (c *Cluster) join(ctx context.Context) error {
 	var failed error
 	for _, m := range hosts {
 		if failed = c.enter(ctx, m); failed != nil {
-			failed = errors.Join(failed, c.abandon(ctx, m))
+			// First the token: without it, what goes on there cannot join again.
+			failed = errors.Join(failed, c.withdrawToken(ctx, hosts, token), c.abandon(ctx, m))
+			token = nil
 			break
 		}
 		started++
@@ -88,9 +90,13 @@ func (c *Cluster) prepareJoin(ctx context.Context, hosts []*machine) (*k0s.Token
 	}
 	err = c.each(ctx, newcomers, func(ctx context.Context, m *machine) error {
 		c.report.Host(m.name()).Update("installing")
-		// A join that was cut off may go on there, with a token that is no good any more.
-		if err := m.stop(ctx); err != nil {
-			return err
+		if m.leftover { // k0s would not join with it
+			if err := m.stop(ctx); err != nil {
+				return err
+			}
+			if err := m.node.Reset(ctx); err != nil {
+				return err
+			}
 		}
 		if err := m.node.WriteToken(ctx, token); err != nil {
 			return err
@@ -108,48 +114,69 @@ func (m *machine) stop(ctx context.Context) error {
 	return m.conn.Service(m.service()).Stop(ctx)
 }
 
-// newcomers lists the hosts that etcd does not know. Before that, it forgets members that have no data.
+// newcomers lists the hosts that need a token and become new members. Before that, it forgets members that have no data.
 func (c *Cluster) newcomers(ctx context.Context, hosts []*machine) ([]*machine, error) {
 	var newcomers []*machine
 	for _, m := range hosts {
-		member, err := c.memberOf(ctx, m)
-		known := err == nil
-		if known && member.Idle() {
-			known, err = c.keepIdle(ctx, m, member)
-		}
-		if err != nil && !errors.Is(err, errNoMember) {
+		goesOn, err := c.goesOn(ctx, m)
+		if err != nil {
 			return nil, err
 		}
-		if !known {
+		if m.newcomer = !goesOn; m.newcomer {
 			newcomers = append(newcomers, m)
 		}
 	}
 	return newcomers, nil
 }
 
-// keepIdle tells whether a join that was cut off can go on. Where the host has no data of etcd's, it needs a token
-// and becomes a new member; the old one is removed, since it would hold the one place that etcd has for learners, or,
-// with a k0s that adds voters, keep its address from being added again.
-func (c *Cluster) keepIdle(ctx context.Context, m *machine, member etcd.Member) (bool, error) {
+// goesOn tells whether the host is a member, or a join that was cut off can go on. Where the host has no data of etcd's,
+// it becomes a new member; k0s is stopped there, lest it becomes one at that moment by a token of before.
+func (c *Cluster) goesOn(ctx context.Context, m *machine) (bool, error) {
 	data, err := m.node.HasEtcdData(ctx)
-	if err != nil || data {
-		return data, at(m.host.Conn, err)
+	if err != nil {
+		return false, at(m.host.Conn, err)
+	}
+	member, err := c.memberOf(ctx, m) // after that: who has data by now has been added by then
+	known := err == nil
+	if err != nil && !errors.Is(err, errNoMember) {
+		return false, err
+	}
+	if data || known && !member.Idle() {
+		return known, nil
 	}
 	if err := m.stop(ctx); err != nil {
 		return false, at(m.host.Conn, err)
 	}
 	// k0s may have got there in the meantime.
-	data, err = m.node.HasEtcdData(ctx)
-	if err != nil || data {
+	if data, err = m.node.HasEtcdData(ctx); err != nil || data {
 		return data, at(m.host.Conn, err)
 	}
-	return false, c.api.etcd.RemoveIdle(ctx, member)
+	return false, c.forget(ctx, m)
+}
+
+// forget removes the member of a host that is not started and has no data, as one that asked for its place when it was
+// stopped: it would hold the one place that etcd has for learners, or, with a k0s that adds voters, keep its address from
+// being added again.
+func (c *Cluster) forget(ctx context.Context, m *machine) error {
+	member, err := c.memberOf(ctx, m)
+	if errors.Is(err, errNoMember) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.api.etcd.RemoveIdle(ctx, member)
 }
 
 // enter starts a controller and waits until it votes.
 func (c *Cluster) enter(ctx context.Context, m *machine) error {
 	line := c.report.Host(m.name())
 	line.Update("starting")
+	if m.newcomer { // what it asked for when it was stopped may have been granted after that
+		if err := c.forget(ctx, m); err != nil {
+			return err
+		}
+	}
 	if err := m.node.Start(ctx); err != nil {
 		return at(m.host.Conn, err)
 	}
@@ -198,16 +225,28 @@ func (c *Cluster) abandon(ctx context.Context, m *machine) error {
 		}
 		return nil
 	}
-	if err := m.conn.Service(k0s.ControllerService).Stop(ctx); err != nil {
-		return fmt.Errorf("%s was left half-joined: %w: run `k0s stop && k0s reset` on it", m.conn.Name(), err)
-	}
+	// The learner goes whether or not its host can be reached: it would hold the one place that etcd has for learners. It
+	// goes first, since a voter that it became at that very moment must not be stopped before it is out of the quorum.
 	if err == nil {
 		if err := c.api.etcd.RemoveIdle(ctx, member); err != nil {
 			return err
 		}
 	}
-	return at(m.host.Conn, m.node.Reset(ctx))
+	ctx, cancel := context.WithTimeout(ctx, abandonTimeout)
+	defer cancel()
+	err = m.conn.Service(k0s.ControllerService).Stop(ctx)
+	if err == nil {
+		err = m.node.Reset(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("%s was left half-joined: %w: run the command again once it can be reached, or `k0s stop && k0s reset` on it",
+			m.conn.Name(), err)
+	}
+	return nil
 }
+
+// abandonTimeout bounds taking a join back on its host; k0s takes half a minute to stop once it is no member any more.
+const abandonTimeout = 2 * time.Minute
 
 // withdrawToken makes the token useless and overwrites its copies. After an interrupt it leaves that to the token's
 // expiry: the next run may find a join that goes on with it.

@@ -128,7 +128,16 @@ func TestJoinsThatWereCutOff(t *testing.T) {
 		did       string
 	}{
 		"installed, perhaps asking with an old token": {
-			nil, func(h *fakeHost) { h.facts.Services[k0s.ControllerService] = "active" }, "cp2 cp3", "", "",
+			nil, func(h *fakeHost) { h.facts.Services[k0s.ControllerService] = "active" }, "cp2 cp3", "", "stop k0scontroller",
+		},
+		"one that gets its data at that moment goes on": {
+			nil, func(h *fakeHost) {
+				h.facts.Services[k0s.ControllerService] = "active"
+				h.stopped = func() { h.files[data] = "" }
+			}, "cp3", "", "stop k0scontroller",
+		},
+		"data that the cluster does not know is no membership": {
+			nil, func(h *fakeHost) { h.files[data] = "" }, "cp2 cp3", "", "",
 		},
 		"a learner with data goes on": {
 			[]etcd.Member{learner(2, "cp2", address)}, func(h *fakeHost) { h.files[data] = "" }, "cp3", "", "",
@@ -228,7 +237,7 @@ func TestAbandon(t *testing.T) {
 		w, cluster, _ := joinWorld(t)
 		w.hosts["10.10.1.2"].fail["stop k0scontroller"] = errBroken
 		err := cluster.abandon(t.Context(), cluster.controllers[1])
-		if err == nil || err.Error() != "root@10.10.1.2:22 was left half-joined: broken: run `k0s stop && k0s reset` on it" {
+		if err == nil || err.Error() != "root@10.10.1.2:22 was left half-joined: broken: run the command again once it can be reached, or `k0s stop && k0s reset` on it" {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -331,4 +340,59 @@ func TestCheckControlPlane(t *testing.T) {
 		cluster := newWorld(t, guideFile).survey()
 		expectProblems(t, cluster.checkControlPlane(t.Context()))
 	})
+}
+
+// k0s asks for its place and is stopped; the place is granted after that.
+func TestAPlaceThatWasGrantedToAStoppedHostIsTakenBack(t *testing.T) {
+	w, c, e := joinWorld(t)
+	h := w.hosts["10.10.1.2"]
+	h.facts.K0sPath = k0s.DefaultBinary
+	started := false
+	h.answer = func(command string) (string, error) {
+		if strings.HasSuffix(command, "/k0s start") {
+			started = true
+			return "", errBroken
+		}
+		return "", map[bool]error{true: errBroken}[strings.HasSuffix(command, " status -o json")]
+	}
+	if _, err := c.prepareJoin(t.Context(), c.controllers[1:2]); err != nil {
+		t.Fatal(err)
+	}
+	e.members = append(e.members, learner(2, "", "10.10.1.2"))
+	if err := c.enter(t.Context(), c.controllers[1]); !errors.Is(err, errBroken) || !started {
+		t.Errorf("got %v", err)
+	}
+	if got := strings.Join(e.removed, ", "); got != "unstarted member 2" {
+		t.Errorf("removed: %s", got)
+	}
+}
+
+// A join that failed left data, since its host could not be reached: it is reset before it joins again.
+func TestWhatAFailedJoinLeftIsReset(t *testing.T) {
+	w, _, e := joinWorld(t)
+	h := w.hosts["10.10.1.2"]
+	h.files["/var/lib/k0s/pki/ca.crt"] = testCA
+	h.files["/var/lib/k0s/etcd/member/snap/db"] = ""
+	h.files[k0s.TokenPath] = "secret"
+	h.facts.Services[k0s.ControllerService] = "active"
+	h.facts.K0sPath, h.facts.K0sVersion = k0s.DefaultBinary, "v1.36.3+k0s.2"
+	c := w.cluster(e) // which finds nothing wrong with it
+	if _, err := c.prepareJoin(t.Context(), c.controllers[1:2]); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.did(); !strings.Contains(got, "stop k0scontroller\nrun /usr/local/bin/k0s reset\nrun mkdir -p /etc/k0s\nwrite /etc/k0s/kubectl-ha.token\n") {
+		t.Errorf("did:\n%s", got)
+	}
+}
+
+func TestALearnerGoesThoughItsHostCannotBeReached(t *testing.T) {
+	w, c, e := joinWorld(t, learner(2, "cp2", "10.10.1.2"))
+	w.hosts["10.10.1.2"].fail["stop k0scontroller"] = errBroken
+	err := c.abandon(t.Context(), c.controllers[1])
+	if err == nil || !strings.Contains(err.Error(), "was left half-joined: broken") {
+		t.Errorf("got %v", err)
+	}
+	if got := strings.Join(e.removed, ", "); got != "cp2 (2)" {
+		t.Errorf("removed: %s", got)
+	}
 }

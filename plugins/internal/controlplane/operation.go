@@ -22,7 +22,7 @@ type Operation struct {
 
 	// Check, a method of Cluster, says what stands against the work; it changes nothing.
 	Check func(*Cluster, context.Context) error
-	// Confirm, a method of Cluster, asks what the user did not spell out.
+	// Confirm, a method of Cluster, asks what the user did not spell out; nil asks nothing.
 	Confirm func(*Cluster, context.Context, *cli.Confirmer) error
 	// Steps is the runbook.
 	Steps func(c *Cluster) []step.Step
@@ -59,8 +59,10 @@ func (o Operation) Run(ctx context.Context) error {
 	if o.DryRun == "client" {
 		return printPlan(ctx, o.Out, o.Steps(c))
 	}
-	if err := o.Confirm(c, ctx, confirmer); err != nil {
-		return err
+	if o.Confirm != nil {
+		if err := o.Confirm(c, ctx, confirmer); err != nil {
+			return err
+		}
 	}
 	ctx, unlock, err := c.lock(ctx, o.Command)
 	if err != nil {

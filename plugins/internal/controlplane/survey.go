@@ -18,7 +18,7 @@ import (
 
 // New is the cluster file before its hosts have been looked at.
 func New(file *config.File, settings Settings) *Cluster {
-	c := &Cluster{settings: settings, file: file}
+	c := &Cluster{settings: settings, file: file, view: viewOf}
 	for _, h := range file.Cluster.Controllers() {
 		c.controllers = append(c.controllers, &machine{host: h})
 	}
@@ -40,7 +40,8 @@ func survey(ctx context.Context, file *config.File, settings Settings, connect c
 	var machinesErr, balancersErr error
 	looking.Go(func() {
 		machinesErr = c.each(ctx, c.machines(), func(ctx context.Context, m *machine) error {
-			return m.look(ctx, connect)
+			m.failure = m.look(ctx, connect)
+			return m.failure
 		})
 	})
 	looking.Go(func() {
@@ -63,6 +64,11 @@ func (c *Cluster) keepSeen() {
 		c.connections = append(c.connections, b.conn)
 	}
 	unseen := func(m *machine) bool { return !m.seen }
+	for _, m := range c.controllers {
+		if unseen(m) {
+			c.unseen = append(c.unseen, m)
+		}
+	}
 	c.controllers = slices.DeleteFunc(c.controllers, unseen)
 	c.workers = slices.DeleteFunc(c.workers, unseen)
 	c.balancers = slices.DeleteFunc(c.balancers, func(b *balancer) bool { return !b.seen })
@@ -165,6 +171,11 @@ func (m *machine) lookAtController(ctx context.Context) error {
 	}
 	if m.etcdData, err = m.node.HasEtcdData(ctx); err != nil {
 		return err
+	}
+	if m.etcdData {
+		if m.leftover, err = m.node.HasToken(ctx); err != nil {
+			return err
+		}
 	}
 	if m.facts.K0sVersion != "" && m.facts.Services[k0s.ControllerService] == "active" {
 		// k0s may be between two starts: then it does not answer, and is started or awaited like one that is stopped.

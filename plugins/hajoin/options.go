@@ -1,0 +1,126 @@
+package hajoin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
+)
+
+// Options is what the command line says.
+type Options struct {
+	controlplane.Options
+
+	Targets []string // [USER@]HOST[:PORT]; none stands for all of the file that are no members yet
+	Role    string   // of hosts that the file does not name; empty for that of its first controller
+
+	growth controlplane.Growth // after Complete
+	new    newEntries          // after Complete
+}
+
+func newOptions(streams genericiooptions.IOStreams) *Options {
+	return &Options{Options: controlplane.NewOptions(streams)}
+}
+
+func (o *Options) addFlags(flags *pflag.FlagSet) {
+	o.AddFlags(flags)
+	flags.StringVar(&o.Role, "role", o.Role,
+		"role of hosts that the file does not name: controller or controller+worker; that of its first controller when empty")
+}
+
+// Validate judges the flags and arguments.
+func (o *Options) Validate() error {
+	errs := []error{o.Options.Validate()}
+	for _, target := range o.Targets {
+		errs = append(errs, config.CheckTarget(target))
+	}
+	switch config.Role(o.Role) {
+	case "", config.RoleController, config.RoleControllerWorker:
+	default:
+		errs = append(errs, fmt.Errorf("--role=%s: want controller or controller+worker", o.Role))
+	}
+	if o.Role != "" && len(o.Targets) == 0 {
+		errs = append(errs, errors.New("--role is for hosts that are given as arguments, and there are none: correct the roles in the file"))
+	}
+	return errors.Join(errs...)
+}
+
+// Complete reads the cluster file, with the entries of the hosts that it does not name yet.
+func (o *Options) Complete() error {
+	if err := o.Options.Complete(); err != nil {
+		return err
+	}
+	o.new = newEntries{role: config.Role(o.Role)}
+	for _, target := range o.Targets {
+		if o.Cluster.Cluster.Find(target) == nil {
+			o.new.targets = append(o.new.targets, target)
+		}
+	}
+	if err := o.addNew(); err != nil {
+		return err
+	}
+	for _, target := range o.Targets {
+		h := o.Cluster.Cluster.Find(target)
+		if !h.IsController() {
+			return fmt.Errorf("%s is a %s in %s: remove that entry first, or name another host", target, h.Role, o.File)
+		}
+		o.growth.Wanted = append(o.growth.Wanted, h)
+		if slices.Contains(o.new.targets, target) {
+			o.growth.Unwritten = append(o.growth.Unwritten, h)
+		}
+	}
+	// Workers are no matter of this command.
+	o.Cluster.Cluster.Hosts = o.Cluster.Cluster.Controllers()
+	return nil
+}
+
+// addNew reads the cluster file as it will be with the entries of the hosts that it does not name.
+func (o *Options) addNew() error {
+	if len(o.new.targets) == 0 {
+		return nil
+	}
+	file, err := o.new.addTo(o.File)
+	if err != nil {
+		return err
+	}
+	if o.Cluster, err = config.LoadText(o.File, file.data, o.LoadBalancers...); err != nil {
+		return err
+	}
+	o.Cluster.Warnings = append(o.Cluster.Warnings, file.leftOut...)
+	return nil
+}
+
+// Run does it.
+func (o *Options) Run(ctx context.Context) error {
+	return controlplane.Operation{
+		Options: &o.Options,
+		Command: commandName,
+		Check: func(c *controlplane.Cluster, ctx context.Context) error {
+			return c.PreflightGrowth(ctx, o.growth)
+		},
+		Steps:   func(c *controlplane.Cluster) []step.Step { return steps(c, o.new.step(o.File)) },
+		Summary: summary,
+	}.Run(ctx)
+}
+
+// summary says what has come of a run.
+func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
+	if result.Changed == 0 {
+		fmt.Fprintf(out, "Nobody is left to join: the control plane at %s has %d controllers. Nothing was changed.\n",
+			c.Address(), c.Members())
+		return
+	}
+	if joiners := c.Joiners(); joiners != "" {
+		fmt.Fprintf(out, "Joined: %s.\n", joiners)
+	}
+	fmt.Fprintf(out, "The control plane at %s has %d controllers, %d steps run, %d not needed.\n",
+		c.Address(), c.Members(), result.Changed, result.Skipped)
+}

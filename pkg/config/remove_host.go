@@ -17,29 +17,43 @@ import (
 // RemoveHost takes the entry of the host that is reached by conn out of the cluster file at path; every other byte stays.
 // It tells whether there was one. The file is replaced in one step and keeps its mode.
 func RemoveHost(path string, conn Connection) (removed bool, err error) {
-	fail := func(err error) (bool, error) {
-		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fail(err)
-	}
-	file, err := Parse(path, data)
-	if err != nil {
-		return fail(err)
-	}
-	index := slices.IndexFunc(file.Cluster.Hosts, func(h *Host) bool { return h.Conn.key() == conn.key() })
-	if index < 0 {
+	edited, err := fileWithout(path, conn)
+	if err == nil && edited == nil {
 		return false, nil
 	}
-	edited, err := withoutHost(data, index)
 	if err == nil {
 		err = replaceKeepingMode(path, edited)
 	}
 	if err != nil {
-		return fail(err)
+		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
 	}
 	return true, nil
+}
+
+// HasHost tells whether the cluster file at path has an entry for RemoveHost to take out, or why it could not.
+func HasHost(path string, conn Connection) (bool, error) {
+	edited, err := fileWithout(path, conn)
+	if err != nil {
+		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
+	}
+	return edited != nil, nil
+}
+
+// fileWithout is the file's content without the entry; nil when it has none.
+func fileWithout(path string, conn Connection) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	index := slices.IndexFunc(file.Cluster.Hosts, func(h *Host) bool { return h.Conn.key() == conn.key() })
+	if index < 0 {
+		return nil, nil
+	}
+	return withoutHost(data, index)
 }
 
 // withoutHost cuts one entry out of spec.hosts of the Cluster document: one run of bytes, comments that belong to the

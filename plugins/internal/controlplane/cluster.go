@@ -31,7 +31,13 @@ type Cluster struct {
 	api         *api     // the API server on the seed, once it runs
 	connections []remote // all that were opened, nil among them
 	problems    []error  // hosts that could not be looked at
-	known       bool     // it is known who belongs to the control plane
+	connect     connectFunc
+	// unseen could not be looked at, and are none of the above.
+	unseen          []*machine
+	unseenBalancers []*balancer
+	unlisted        []*machine // controllers that the file does not name and that are asked all the same
+	leaving         *leaver    // the controller that is taken out; nil when none is
+	known           bool       // it is known who belongs to the control plane
 	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
 	outsiders []haproxy.Server
 }
@@ -50,6 +56,7 @@ type machine struct {
 	facts   *host.Facts
 	node    *k0s.Node
 	seen    bool   // it could be looked at
+	trouble error  // why not
 	fresh   bool   // it belonged to no cluster when it was looked at
 	ca      string // fingerprint of the cluster's CA; empty before the host belongs to a cluster
 
@@ -58,6 +65,7 @@ type machine struct {
 	config   config.Object // its k0s.yaml; nil when there is none
 	etcdData bool          // it has an etcd database
 	voter    bool          // it is a voting member of etcd
+	peer     peer          // the member; nil until it was asked
 
 	// Of a worker:
 	apiServer string // URL that its kubelet uses; empty before it joined
@@ -69,6 +77,7 @@ type balancer struct {
 	conn      remote
 	facts     *host.Facts
 	seen      bool              // it could be looked at
+	trouble   error             // why not
 	cfg       []byte            // the configuration file as it was found; nil when there is none
 	adoption  *haproxy.Adoption // sections made by hand that the block replaces; nil when there are none
 	certified bool              // its health checks have a valid client certificate of this cluster
@@ -148,7 +157,7 @@ func (c *Cluster) close() {
 	if c == nil {
 		return
 	}
-	var errs []error
+	errs := []error{c.closePeers()}
 	for _, connection := range c.connections {
 		if connection != nil {
 			errs = append(errs, connection.Close())

@@ -35,6 +35,11 @@ func (c *Cluster) Preflight(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	return refusal(problems)
+}
+
+// refusal reports all problems at once; nil when there are none.
+func refusal(problems []error) error {
 	if len(problems) == 0 {
 		return nil
 	}

@@ -111,11 +111,8 @@ func (c *Cluster) findLeaver(ctx context.Context, r Removal) error {
 		return &cli.UsageError{Err: err}
 	}
 	c.takeOut(found, r)
-	if c.seed = c.chooseSurvivor(s); c.seed == nil {
-		return cli.Refuse("no controller that would stay is healthy: bring one up first")
-	}
-	if err := c.connectAPI(ctx); err != nil {
-		return at(c.seed.host.Conn, err)
+	if err := c.connectSurvivor(ctx, s); err != nil {
+		return err
 	}
 	objects, err := c.objects(ctx)
 	if err != nil {
@@ -131,14 +128,21 @@ func (c *Cluster) findLeaver(ctx context.Context, r Removal) error {
 	if c.leaving.machine == c.seed { // an object alone has told
 		_ = errors.Join(c.api.etcd.Close()) // nothing was asked of it
 		c.api = nil
-		if c.seed = c.chooseSurvivor(s); c.seed == nil {
-			return cli.Refuse("no controller that would stay is healthy: bring one up first")
-		}
-		if err := c.connectAPI(ctx); err != nil {
-			return at(c.seed.host.Conn, err)
-		}
+		return c.connectSurvivor(ctx, s)
 	}
 	return nil
+}
+
+// connectSurvivor makes a controller that stays the seed.
+func (c *Cluster) connectSurvivor(ctx context.Context, s etcd.State) error {
+	c.seed = c.chooseSurvivor(s)
+	switch {
+	case c.seed != nil:
+		return at(c.seed.host.Conn, c.connectAPI(ctx))
+	case c.leaving.member.ID != 0 && etcd.CanRemove(s, c.leaving.member.ID) != nil:
+		return refusal(unjoin(etcd.CanRemove(s, c.leaving.member.ID)))
+	}
+	return cli.Refuse("no controller that would stay is healthy: bring one up first")
 }
 
 // unknown says that nobody knows whom the argument names.
@@ -276,14 +280,20 @@ func (c *Cluster) judge(ctx context.Context, s etcd.State) []error {
 
 // checkStaying looks at the controllers that stay.
 func (c *Cluster) checkStaying(ctx context.Context, s etcd.State) []error {
+	members := slices.DeleteFunc(slices.Clone(s.Members), func(m etcd.Member) bool { return m.ID == c.leaving.member.ID })
 	c.problems = nil
+	var problems []error
 	for _, m := range c.unseen {
-		if m.host.IsController() {
-			c.problems = append(c.problems, m.trouble)
+		if !m.host.IsController() {
+			continue
+		}
+		c.problems = append(c.problems, m.trouble)
+		related := func(member etcd.Member) bool { return identityOf(m).related(identityOfMember(member)) }
+		if !slices.ContainsFunc(members, related) { // of members, etcd's rules say it
+			problems = append(problems, m.trouble)
 		}
 	}
-	members := slices.DeleteFunc(slices.Clone(s.Members), func(m etcd.Member) bool { return m.ID == c.leaving.member.ID })
-	problems := append(slices.Clone(c.problems), c.meet(members)...)
+	problems = append(problems, c.meet(members)...)
 	return append(problems, unjoin(c.each(ctx, c.controllers, func(ctx context.Context, m *machine) error {
 		if !m.voter {
 			return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -43,63 +42,11 @@ func (o *Options) snapshot(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("taking a snapshot of etcd: %w", err)
 	}
-	taken, err := saveSnapshot(ctx, p.through(source), path)
+	taken, err := etcd.SaveSnapshot(ctx, p.through(source), path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
 	fmt.Fprintf(o.Out, "%s: %s from %s, etcd %s; its SHA-256 is verified: %x\n", path, sizeText(taken.Size), source,
 		p.state.Views[source.ID].Status.Version, taken.SHA256)
 	return nil
-}
-
-// saveSnapshot writes beside the file, and puts the copy into its place once it is complete and on the disk.
-func saveSnapshot(ctx context.Context, from client, path string) (etcd.Snapshot, error) {
-	part := path + ".part"
-	taken, err := writeSnapshot(ctx, from, part)
-	if err != nil {
-		return taken, errors.Join(err, removeIfThere(part))
-	}
-	if err = os.Rename(part, path); err == nil {
-		err = syncDirectory(filepath.Dir(path))
-	}
-	if err != nil {
-		return taken, fmt.Errorf("writing the snapshot: %w", err)
-	}
-	return taken, nil
-}
-
-// writeSnapshot writes a new file: one that a killed run left may be open to others.
-func writeSnapshot(ctx context.Context, from client, path string) (taken etcd.Snapshot, err error) {
-	if err = removeIfThere(path); err != nil {
-		return taken, fmt.Errorf("writing the snapshot: %w", err)
-	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return taken, fmt.Errorf("writing the snapshot: %w", err)
-	}
-	defer file.Close()
-	if taken, err = from.Snapshot(ctx, file); err != nil {
-		return taken, err
-	}
-	if err = errors.Join(file.Sync(), file.Close()); err != nil {
-		return taken, fmt.Errorf("writing the snapshot: %w", err)
-	}
-	return taken, nil
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// syncDirectory makes a rename outlive a power failure.
-func syncDirectory(path string) error {
-	directory, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer directory.Close()
-	return directory.Sync()
 }

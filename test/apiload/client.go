@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,9 +70,20 @@ func (c *client) do(ctx context.Context, path string) (*http.Response, error) {
 	if response.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 200))
 		response.Body.Close()
-		return nil, fmt.Errorf("%s: %s", response.Status, body)
+		err := fmt.Errorf("%s: %s", response.Status, body)
+		if seconds, parseErr := strconv.Atoi(response.Header.Get("Retry-After")); parseErr == nil {
+			return nil, &retryLater{err, time.Duration(seconds) * time.Second}
+		}
+		return nil, err
 	}
 	return response, nil
+}
+
+// retryLater is an answer that tells the client when to ask again. An API server that shuts down gives it to whoever asks
+// on a connection that it has yet to close.
+type retryLater struct {
+	error
+	after time.Duration
 }
 
 // get asks once and reads the whole answer.
@@ -84,6 +96,25 @@ func (c *client) get(ctx context.Context) error {
 	_, err = io.Copy(io.Discard, response.Body)
 	return err
 }
+
+// getPatiently asks as client-go does: an answer that says when to ask again is followed. It tells how often.
+func (c *client) getPatiently(ctx context.Context) (told int, err error) {
+	for {
+		err := c.get(ctx)
+		later := (*retryLater)(nil)
+		if !errors.As(err, &later) || told == maxRetries {
+			return told, err
+		}
+		told++
+		wait(ctx, later.after)
+		if ctx.Err() != nil {
+			return told, err
+		}
+	}
+}
+
+// maxRetries is client-go's own (k8s.io/client-go, rest/request.go).
+const maxRetries = 10
 
 // watch opens a watch, within the timeout, and returns when it ends: with io.EOF when the server ended it.
 func (c *client) watch(ctx context.Context, timeout time.Duration) error {

@@ -62,7 +62,7 @@ func (l *Load) startAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.every(ctx, l.cfg.ClientRate, func() { l.ask(ctx, KindKept, c.get) })
+		l.every(ctx, l.cfg.ClientRate, func() { l.ask(ctx, KindKept, l.patiently(c)) })
 	}
 	for range l.cfg.Watches {
 		c, err := newClient(l.cfg.API, true)
@@ -99,6 +99,15 @@ func (l *Load) ask(ctx context.Context, kind Kind, request func(context.Context)
 	l.journal.add(entry{kind, began, time.Since(began), err})
 }
 
+// patiently asks as client-go does, which keeps connections and comes again when it is told to.
+func (l *Load) patiently(c *client) func(context.Context) error {
+	return func(ctx context.Context) error {
+		told, err := c.getPatiently(ctx)
+		l.journal.tell(told)
+		return err
+	}
+}
+
 func (l *Load) askOnce(ctx context.Context) error {
 	c, err := newClient(l.cfg.API, false)
 	if err != nil {
@@ -109,7 +118,7 @@ func (l *Load) askOnce(ctx context.Context) error {
 }
 
 // watch keeps a watch open. A server that shuts down ends its watches, after which the client asks again: only a watch
-// that cannot be opened, or that breaks off in the middle, has failed.
+// that cannot be opened, or that breaks off in the middle, has failed. One that is told to come again comes again.
 func (l *Load) watch(ctx context.Context, c *client) {
 	defer c.close()
 	for ctx.Err() == nil {
@@ -121,13 +130,22 @@ func (l *Load) watch(ctx context.Context, c *client) {
 		if errors.Is(err, io.EOF) {
 			err = nil
 		}
+		if later := (*retryLater)(nil); errors.As(err, &later) && later.after <= l.cfg.Timeout {
+			l.journal.tell(1)
+			wait(ctx, later.after)
+			continue
+		}
 		l.journal.add(entry{KindWatch, began, time.Since(began), err})
 		if err != nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(retryWatch):
-			}
+			wait(ctx, retryWatch)
 		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

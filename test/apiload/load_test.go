@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,6 +88,29 @@ func TestASoundAPIFailsNothing(t *testing.T) {
 	}
 }
 
+// Clients that keep connections come again when they are told to, as client-go does; one that makes a new connection has
+// failed.
+func TestAnAnswerThatSaysWhenToAskAgain(t *testing.T) {
+	var gets, watches atomic.Int64
+	later := func(times int64, asked *atomic.Int64, then http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor == 2 && asked.Add(1) > times {
+				then(w, r)
+				return
+			}
+			w.Header().Set("Retry-After", "0")
+			http.Error(w, "apiserver is shutting down", http.StatusServiceUnavailable)
+		}
+	}
+	cfg := api(t, later(4, &gets, ok), later(2, &watches, open))
+	l := start(t, Config{API: cfg, NewConnections: 50, Clients: 1, ClientRate: 50, Watches: 1})
+	l.await(t, 10)
+	r := l.Stop()
+	if r.Told != 6 || len(r.Failures) == 0 || slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Kind != KindNew }) {
+		t.Errorf("told %d times: %s", r.Told, r)
+	}
+}
+
 func TestFailuresAreReportedByKind(t *testing.T) {
 	cfg := api(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 {
@@ -122,7 +146,10 @@ func TestAWatchThatEndsIsNoFailureAndOneThatBreaksIs(t *testing.T) {
 	l := start(t, Config{API: cfg, Watches: 1})
 	l.await(t, 3)
 	broken.Store(true)
-	l.await(t, 8)
+	l.journal.mu.Lock()
+	seen := len(l.journal.entries)
+	l.journal.mu.Unlock()
+	l.await(t, seen+3)
 	r := l.Stop()
 	if r.Watches == len(r.Failures) || len(r.Failures) == 0 {
 		t.Errorf("%d watches ended, %d of them failed", r.Watches, len(r.Failures))

@@ -33,6 +33,7 @@ type journal struct {
 	start   time.Time
 	mu      sync.Mutex
 	entries []entry
+	told    int
 }
 
 func (j *journal) add(e entry) {
@@ -41,11 +42,19 @@ func (j *journal) add(e entry) {
 	j.entries = append(j.entries, e)
 }
 
+// tell notes that a client was told to come again, so often.
+func (j *journal) tell(times int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.told += times
+}
+
 // Report is what came of a load.
 type Report struct {
 	Took       time.Duration
 	Requests   int // without watches
 	Watches    int // that ended; those still open when the load was stopped are not counted
+	Told       int // answers that told a client of kept connections when to ask again (Retry-After), which it did
 	Failures   []Failure
 	LongestGap time.Duration // between two requests that succeeded, one after the other
 	P50, P99   time.Duration // of the requests that succeeded
@@ -62,7 +71,7 @@ type Failure struct {
 func (j *journal) report(end time.Time) Report {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r := Report{Took: end.Sub(j.start)}
+	r := Report{Took: end.Sub(j.start), Told: j.told}
 	var successes []time.Time
 	var latencies []time.Duration
 	for _, e := range j.entries {
@@ -105,8 +114,8 @@ const maxFailures = 20
 // String is the report for people.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d requests failed in %s; longest gap %s, p50 %s, p99 %s; %d watches ended",
-		r.failed(), r.Requests, round(r.Took), round(r.LongestGap), round(r.P50), round(r.P99), r.Watches)
+	fmt.Fprintf(&b, "%d of %d requests failed in %s; longest gap %s, p50 %s, p99 %s; %d watches ended, %d told to come again",
+		r.failed(), r.Requests, round(r.Took), round(r.LongestGap), round(r.P50), round(r.P99), r.Watches, r.Told)
 	for i, f := range r.Failures {
 		if i == maxFailures {
 			fmt.Fprintf(&b, "\n  and %d more", len(r.Failures)-i)

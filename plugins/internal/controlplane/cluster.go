@@ -32,10 +32,15 @@ type Cluster struct {
 	api         *api     // the API server on the seed, once it runs
 	connections []remote // all that were opened, nil among them
 	problems    []error  // hosts that could not be looked at
+	connect     connectFunc
 	view        func(context.Context, *machine) (etcd.View, error)
 	known       bool       // it is known who belongs to the control plane
-	unseen      []*machine // controllers that could not be looked at
 	joiners     []*machine // controllers that a run of ha-join lets in
+	leaving     *leaver    // the controller that is taken out; nil when none is
+	unlisted    []*machine // controllers that the file does not name and that are asked all the same
+	// unseen could not be looked at, and are none of the above.
+	unseen          []*machine
+	unseenBalancers []*balancer
 	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
 	outsiders []haproxy.Server
 }
@@ -54,7 +59,7 @@ type machine struct {
 	facts   *host.Facts
 	node    *k0s.Node
 	seen    bool   // it could be looked at
-	failure error  // why it could not
+	trouble error  // why not
 	fresh   bool   // it belonged to no cluster when it was looked at
 	ca      string // fingerprint of the cluster's CA; empty before the host belongs to a cluster
 	// hooksPending says that a run that set the host up was cut off before its hooks for afterwards.
@@ -67,6 +72,7 @@ type machine struct {
 	voter    bool          // it is a voting member of etcd
 	leftover bool          // a join that failed left its data and its token there
 	newcomer bool          // it becomes a new member, by a token
+	peer     peer          // the member; nil until it was asked
 
 	// Of a worker:
 	apiServer string // URL that its kubelet uses; empty before it joined
@@ -78,6 +84,7 @@ type balancer struct {
 	conn      remote
 	facts     *host.Facts
 	seen      bool              // it could be looked at
+	trouble   error             // why not
 	cfg       []byte            // the configuration file as it was found; nil when there is none
 	adoption  *haproxy.Adoption // sections made by hand that the block replaces; nil when there are none
 	certified bool              // its health checks have a valid client certificate of this cluster
@@ -157,7 +164,7 @@ func (c *Cluster) close() {
 	if c == nil {
 		return
 	}
-	var errs []error
+	errs := []error{c.closePeers()}
 	for _, connection := range c.connections {
 		if connection != nil {
 			errs = append(errs, connection.Close())

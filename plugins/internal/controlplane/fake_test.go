@@ -190,6 +190,7 @@ func (s fakeService) Stop(context.Context) error {
 func (s fakeService) Restart(context.Context) error { return s.host.note("restart %s", s.name) }
 func (s fakeService) Reload(context.Context) error  { return s.host.note("reload %s", s.name) }
 func (s fakeService) Enable(context.Context) error  { return s.host.note("enable %s", s.name) }
+func (s fakeService) Disable(context.Context) error { return s.host.note("disable %s", s.name) }
 
 // fakeEtcd is etcd in memory.
 type fakeEtcd struct {

@@ -28,14 +28,14 @@ type Growth struct {
 // nothing. Hosts of the file that are neither members nor wanted are left out of the run.
 func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 	if c.seed == nil {
-		return refuseFor(c.problems)
+		return refusal(c.problems)
 	}
 	members, err := c.runningMembers(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		return refuseFor(append(slices.Clone(c.problems), at(c.seed.host.Conn, err)))
+		return refusal(append(slices.Clone(c.problems), at(c.seed.host.Conn, err)))
 	}
 	c.leaveOut(members, g.Wanted)
 
@@ -58,7 +58,7 @@ func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return refuseFor(problems)
+	return refusal(problems)
 }
 
 // runningMembers lists the members of a control plane that runs, which a control plane on its way up soon does.
@@ -91,9 +91,9 @@ func (c *Cluster) leaveOut(members []etcd.Member, wanted []*config.Host) {
 	}
 	c.controllers = slices.DeleteFunc(c.controllers, func(m *machine) bool { return !stays(m, m.address.String()) })
 	for _, m := range c.unseen {
-		if !stays(m, m.host.Address()) {
+		if m.host.IsController() && !stays(m, m.host.Address()) {
 			c.problems = slices.DeleteFunc(c.problems, func(err error) bool {
-				return errors.Is(m.failure, err) || errors.Is(err, m.failure)
+				return errors.Is(m.trouble, err) || errors.Is(err, m.trouble)
 			})
 		}
 	}

@@ -151,13 +151,13 @@ func (c *Cluster) goesOn(ctx context.Context, m *machine) (bool, error) {
 	if data, err = m.node.HasEtcdData(ctx); err != nil || data {
 		return data, at(m.host.Conn, err)
 	}
-	return false, c.forget(ctx, m)
+	return false, c.giveUpPlace(ctx, m)
 }
 
-// forget removes the member of a host that is not started and has no data, as one that asked for its place when it was
+// giveUpPlace removes the member of a host that is not started and has no data, as one that asked for its place when it was
 // stopped: it would hold the one place that etcd has for learners, or, with a k0s that adds voters, keep its address from
 // being added again.
-func (c *Cluster) forget(ctx context.Context, m *machine) error {
+func (c *Cluster) giveUpPlace(ctx context.Context, m *machine) error {
 	member, err := c.memberOf(ctx, m)
 	if errors.Is(err, errNoMember) {
 		return nil
@@ -173,7 +173,7 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 	line := c.report.Host(m.name())
 	line.Update("starting")
 	if m.newcomer { // what it asked for when it was stopped may have been granted after that
-		if err := c.forget(ctx, m); err != nil {
+		if err := c.giveUpPlace(ctx, m); err != nil {
 			return err
 		}
 	}

@@ -83,26 +83,19 @@ func (o Operation) Run(ctx context.Context) error {
 	return nil
 }
 
-// lock keeps other commands off the control plane: by a file on the first controller, which is there before there is a
-// control plane, and by a Lease in a cluster that runs. The context that it returns ends when the Lease is lost.
+// lock keeps other commands off the control plane: by a file on controllers, which are there before there is a control
+// plane, and by a Lease in a cluster that runs. The context that it returns ends when the Lease is lost.
 func (c *Cluster) lock(ctx context.Context, command string) (locked context.Context, unlock func(), err error) {
-	within, cancel := context.WithTimeout(ctx, cli.LockTimeout)
-	defer cancel()
-	closeFile, err := c.seed.conn.Lock(within, cli.LockPath)
-	var lockedFile *host.LockedError
-	if errors.As(err, &lockedFile) {
-		return nil, nil, cli.Refuse("another command is changing the control plane: %w", err)
-	}
+	unlockFiles, err := lockAll(ctx, c.locking())
 	if err != nil {
 		return nil, nil, err
 	}
-	unlockFile := func() { _ = closeFile() } // the lock ends with the connection, too
-	if c.api == nil || c.api.kube.Ready(ctx) != nil {
-		return ctx, unlockFile, nil
+	if c.api == nil || c.leaving == nil && c.api.kube.Ready(ctx) != nil {
+		return ctx, unlockFiles, nil
 	}
 	locked, release, err := c.api.kube.LockOperation(ctx, cli.Holder(command), cli.Abandoned)
 	if err != nil {
-		unlockFile()
+		unlockFiles()
 		var held *kube.OperationHeldError
 		if errors.As(err, &held) {
 			return nil, nil, cli.Refuse("%w", err)
@@ -111,7 +104,7 @@ func (c *Cluster) lock(ctx context.Context, command string) (locked context.Cont
 	}
 	return locked, func() {
 		release()
-		unlockFile()
+		unlockFiles()
 	}, nil
 }
 

@@ -35,11 +35,11 @@ func (c *Cluster) Preflight(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return refuseFor(problems)
+	return refusal(problems)
 }
 
-// refuseFor is the refusal for all of the problems; nil when there are none.
-func refuseFor(problems []error) error {
+// refusal reports all problems at once; nil when there are none.
+func refusal(problems []error) error {
 	if len(problems) == 0 {
 		return nil
 	}

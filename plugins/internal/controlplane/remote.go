@@ -29,6 +29,7 @@ type service interface {
 	haproxy.Service
 	Stop(ctx context.Context) error
 	Restart(ctx context.Context) error
+	Disable(ctx context.Context) error
 }
 
 // connected is a *host.Host as a remote.

@@ -35,18 +35,19 @@ func New(file *config.File, settings Settings) *Cluster {
 // error, all of them.
 func survey(ctx context.Context, file *config.File, settings Settings, connect connectFunc, reporter *report.Reporter) (*Cluster, error) {
 	c := New(file, settings)
-	c.report = reporter
+	c.report, c.connect = reporter, connect
 	var looking sync.WaitGroup
 	var machinesErr, balancersErr error
 	looking.Go(func() {
 		machinesErr = c.each(ctx, c.machines(), func(ctx context.Context, m *machine) error {
-			m.failure = m.look(ctx, connect)
-			return m.failure
+			m.trouble = at(m.host.Conn, m.look(ctx, connect))
+			return m.trouble
 		})
 	})
 	looking.Go(func() {
 		balancersErr = c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
-			return b.look(ctx, connect, file.LoadBalancer)
+			b.trouble = at(b.host.Conn, b.look(ctx, connect, file.LoadBalancer))
+			return b.trouble
 		})
 	})
 	looking.Wait()
@@ -63,15 +64,20 @@ func (c *Cluster) keepSeen() {
 	for _, b := range c.balancers {
 		c.connections = append(c.connections, b.conn)
 	}
-	unseen := func(m *machine) bool { return !m.seen }
-	for _, m := range c.controllers {
-		if unseen(m) {
+	unseen := func(m *machine) bool {
+		if !m.seen {
 			c.unseen = append(c.unseen, m)
 		}
+		return !m.seen
 	}
 	c.controllers = slices.DeleteFunc(c.controllers, unseen)
 	c.workers = slices.DeleteFunc(c.workers, unseen)
-	c.balancers = slices.DeleteFunc(c.balancers, func(b *balancer) bool { return !b.seen })
+	c.balancers = slices.DeleteFunc(c.balancers, func(b *balancer) bool {
+		if !b.seen {
+			c.unseenBalancers = append(c.unseenBalancers, b)
+		}
+		return !b.seen
+	})
 	if len(c.controllers) > 0 {
 		c.seed = chooseSeed(c.controllers)
 	}

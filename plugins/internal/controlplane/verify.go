@@ -16,15 +16,22 @@ import (
 // verify awaits what the guide verifies by hand, nodes and members, and what it does not: the API through each load
 // balancer, and every server of every HAProxy.
 func (c *Cluster) verify(ctx context.Context) error {
-	checks := []struct {
-		name  string
-		check func(context.Context) (string, error)
-	}{
+	return c.verifyAll(ctx, []verification{
 		{"etcd", c.verifyMembers},
 		{"nodes", c.verifyNodes},
 		{"load balancer", c.verifyAPI},
 		{"HAProxy", c.verifyServers},
-	}
+	})
+}
+
+// verification is one thing that is to hold; check says what it saw.
+type verification struct {
+	name  string
+	check func(context.Context) (string, error)
+}
+
+// verifyAll awaits all of them at once.
+func (c *Cluster) verifyAll(ctx context.Context, checks []verification) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, k := range checks {
 		group.Go(func() error {

@@ -1,0 +1,99 @@
+package haeject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/node"
+	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
+)
+
+// Options is what the command line says.
+type Options struct {
+	controlplane.Options
+	controlplane.Removal
+	SkipSnapshot bool
+
+	now func() time.Time
+}
+
+func newOptions(streams genericiooptions.IOStreams) *Options {
+	return &Options{
+		Options: controlplane.NewOptions(streams),
+		Removal: controlplane.Removal{Drain: node.Options{GracePeriod: -1, IgnoreDaemonSets: true}, EditFile: true},
+		now:     time.Now,
+	}
+}
+
+func (o *Options) addFlags(flags *pflag.FlagSet) {
+	o.AddFlags(flags)
+	flags.Lookup("timeout").Usage = "how long to wait for one condition, as for the drain of the Node"
+	flags.BoolVar(&o.AllowSingle, "allow-single", false, "also where one controller would be left, and with it the only copy of the data")
+	flags.BoolVar(&o.Force, "force", false,
+		"also pods that no controller would make anew; also a host that runs and cannot be reached by SSH: reset it yourself then")
+	flags.BoolVar(&o.KeepData, "keep-data", false, "stop and disable k0s on the host, and leave everything of it there")
+	flags.BoolVar(&o.EditFile, "edit-file", o.EditFile, "remove the host's entry from the cluster file")
+	flags.StringVar(&o.Snapshot, "snapshot", "",
+		"file for the copy of etcd's database that is taken before (default etcd-CLUSTER-TIME.db in the present directory)")
+	flags.BoolVar(&o.SkipSnapshot, "skip-snapshot", false, "take no copy of etcd's database")
+	flags.BoolVar(&o.SkipDrain, "skip-drain", false, "do not drain the Node")
+	flags.IntVar(&o.Drain.GracePeriod, "grace-period", o.Drain.GracePeriod,
+		"seconds that each pod has to end; negative for what the pod itself says")
+	flags.BoolVar(&o.Drain.IgnoreDaemonSets, "ignore-daemonsets", o.Drain.IgnoreDaemonSets, "leave pods of DaemonSets where they are")
+	flags.BoolVar(&o.Drain.DeleteEmptyDirData, "delete-emptydir-data", false, "also pods that use emptyDir volumes, whose data is lost")
+	flags.BoolVar(&o.Drain.DisableEviction, "disable-eviction", false, "delete pods, whatever PodDisruptionBudgets say")
+}
+
+// Complete reads the cluster file and names the snapshot.
+func (o *Options) Complete() error {
+	if err := o.Options.Complete(); err != nil {
+		return err
+	}
+	o.Drain.Force = o.Force
+	if o.Snapshot == "" && !o.SkipSnapshot {
+		name := strings.ReplaceAll(o.Cluster.Cluster.Name, "/", "-")
+		o.Snapshot = fmt.Sprintf("etcd-%s-%s.db", name, o.now().UTC().Format("20060102T150405Z"))
+	}
+	return nil
+}
+
+// Validate judges the flags against each other.
+func (o *Options) Validate() error {
+	err := o.Options.Validate()
+	if o.Controller == "" {
+		err = errors.Join(err, errors.New("the controller's name is empty"))
+	}
+	if o.Snapshot != "" && o.SkipSnapshot {
+		err = errors.Join(err, errors.New("--snapshot names a file, and --skip-snapshot wants none: give one of the two"))
+	}
+	return err
+}
+
+// Run does it.
+func (o *Options) Run(ctx context.Context) error {
+	return controlplane.Operation{
+		Options: &o.Options,
+		Command: commandName,
+		Check: func(c *controlplane.Cluster, ctx context.Context) error {
+			return c.PreflightRemoval(ctx, o.Removal)
+		},
+		Confirm: (*controlplane.Cluster).ConfirmRemoval,
+		Steps:   steps,
+		Summary: summary,
+	}.Run(ctx)
+}
+
+// summary says what has come of a run, and what is left to do.
+func summary(out io.Writer, c *controlplane.Cluster, _ step.Result) {
+	for _, line := range c.Aftermath() {
+		fmt.Fprintln(out, line)
+	}
+}

@@ -30,8 +30,9 @@ func object(apiVersion, kind, name string, status map[string]any) *unstructured.
 
 func withObjects(objects ...runtime.Object) (*Cluster, *dynamicfake.FakeDynamicClient) {
 	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		etcdMembersResource(): "EtcdMemberList",
-		plansResource():       "PlanList",
+		etcdMembersResource():  "EtcdMemberList",
+		plansResource():        "PlanList",
+		controlNodesResource(): "ControlNodeList",
 	}, objects...)
 	return &Cluster{Dynamic: client}, client
 }

@@ -190,7 +190,7 @@ func TestReport(t *testing.T) {
 	if r.P50 != 2*time.Millisecond || r.P99 != 2*time.Millisecond || r.LongestGap != 60*time.Millisecond {
 		t.Errorf("p50 %s, p99 %s, longest gap %s", r.P50, r.P99, r.LongestGap)
 	}
-	want := "1 of 101 requests failed in 1.1s; longest gap 60ms, p50 2ms, p99 2ms; 1 watches ended\n" +
+	want := "1 of 101 requests failed in 1.1s; longest gap 60ms, p50 2ms, p99 2ms; 1 watches ended, 0 told to come again\n" +
 		"  after 500ms: kept connection failed within 1s: connection reset"
 	if r.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", r, want)

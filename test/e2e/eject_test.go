@@ -122,6 +122,7 @@ func TestEjectUnderLoad(t *testing.T) {
 	s.checkControlPlane(3)
 
 	follower := s.etcdList(0).follower()
+	s.keepPodNetwork(follower)
 	if r := s.eject(0, follower, "--dry-run=client"); !strings.Contains(r.stdout, "Nothing was changed") {
 		t.Error("a dry run must say so")
 	}
@@ -143,6 +144,7 @@ func TestEjectUnderLoad(t *testing.T) {
 		t.Error("a second run must say that there is nothing to do")
 	}
 
+	s.restorePodNetwork(follower)
 	s.write(file)
 	s.mustInit()
 	s.checkControlPlane(3)
@@ -158,6 +160,19 @@ func TestEjectUnderLoad(t *testing.T) {
 	s.checkEjected(next, last)
 	s.checkClean(next)
 	s.refuses("last voting member", last, "--allow-single")
+}
+
+// keepPodNetwork keeps a copy of the pod network that the lab brings with its hosts: an ejected host has none.
+func (s *site) keepPodNetwork(name string) {
+	s.t.Helper()
+	s.sh(name, "cd / && tar -cf /root/pod-network.tar $(ls -d etc/cni opt/cni 2>/dev/null) --files-from /dev/null")
+}
+
+// restorePodNetwork puts it back, and what else a host of the lab has before it joins.
+func (s *site) restorePodNetwork(name string) {
+	s.t.Helper()
+	s.sh(name, "tar -C / -xf /root/pod-network.tar")
+	s.putHostFiles()
 }
 
 // checkLeaseIsRespected holds the Lease as another command does.

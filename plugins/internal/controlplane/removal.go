@@ -42,6 +42,7 @@ type leaver struct {
 	machine     *machine     // connected; nil when it cannot be reached
 	entry       *config.Host // in the cluster file; nil when it has none
 	trouble     error        // why it cannot be reached
+	alive       bool         // though it cannot be reached, its API server answers
 	member      etcd.Member  // ID 0 when etcd has no such member (any more)
 	node        *kube.Node   // nil when there is none (any more)
 	controlNode string
@@ -316,12 +317,13 @@ func (c *Cluster) checkLeaver(ctx context.Context) []error {
 		case m.hasK0s() && m.facts.K0sPath == "" && !l.KeepData:
 			problem("%s has data of k0s, and not the k0s executable that takes them off: put it to %s", m.conn.Name(), k0s.DefaultBinary)
 		}
-	} else if !l.Force {
-		if address := c.alive(ctx); address != "" {
-			why := "it is not in the file"
-			if l.trouble != nil {
-				why = l.trouble.Error()
-			}
+	} else if address := c.answersAt(ctx); address != "" {
+		l.alive = true
+		why := "it is not in the file"
+		if l.trouble != nil {
+			why = l.trouble.Error()
+		}
+		if !l.Force {
 			problem("%s cannot be reached by SSH (%s), but its API server at %s answers, so k0s could not be stopped there: make it "+
 				"reachable, or use --force, and run `k0s stop` and `k0s reset` on it yourself", l.name(), why, address)
 		}
@@ -347,9 +349,9 @@ func (c *Cluster) checkLeaver(ctx context.Context) []error {
 // hasK0s tells whether k0s, or something of it, was on the host when it was looked at.
 func (m *machine) hasK0s() bool { return m.installed() || m.ca != "" || m.etcdData }
 
-// alive returns the address at which the API server of a host that cannot be reached answers all the same; nothing when
+// answersAt returns the address at which the API server of a host that cannot be reached answers all the same; nothing when
 // it does not.
-func (c *Cluster) alive(ctx context.Context) string {
+func (c *Cluster) answersAt(ctx context.Context) string {
 	for _, address := range c.leaving.addresses {
 		if to := netip.AddrPortFrom(address, uint16(c.file.LoadBalancer.Ports.KubeAPI)).String(); c.greets(ctx, to) {
 			return to

@@ -1,0 +1,149 @@
+package haeject
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/node"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares got with a file under testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
+	}
+}
+
+// clusterFile is a file of two controllers and a load balancer.
+const clusterFile = `apiVersion: k0sctl.k0sproject.io/v1beta1
+kind: Cluster
+metadata: {name: prod}
+spec:
+  hosts:
+    - {role: controller, ssh: {address: 10.10.0.2, user: root}}
+    - {role: controller, ssh: {address: 10.10.1.2, user: root}}
+---
+apiVersion: kubectl-ha.io/v1alpha1
+kind: LoadBalancer
+metadata: {name: control-plane}
+spec:
+  hosts:
+    - ssh: {address: 10.10.4.10, user: root}
+`
+
+func put(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, []byte(clusterFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestHelp(t *testing.T) {
+	command := New(genericiooptions.NewTestIOStreamsDiscard())
+	var out bytes.Buffer
+	command.SetOut(&out)
+	command.SetArgs([]string{"--help"})
+	if err := command.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "help", out.String())
+}
+
+// The runbook in its order, for people to read.
+func TestRunbook(t *testing.T) {
+	var titles strings.Builder
+	for i, s := range steps(new(controlplane.Cluster)) {
+		fmt.Fprintf(&titles, "%2d. %s\n", i+1, s.Title)
+	}
+	golden(t, "runbook", titles.String())
+}
+
+func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
+	good := put(t)
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"nobody":           {[]string{"-f", good}, cli.ExitUsage, "no controller: name it"},
+		"two":              {[]string{"cp1", "cp2", "-f", good}, cli.ExitUsage, "controllers leave one at a time"},
+		"an empty name":    {[]string{"", "-f", good}, cli.ExitUsage, "name is empty"},
+		"no file":          {[]string{"cp1"}, cli.ExitUsage, "no cluster file: name it with -f FILE"},
+		"no such file":     {[]string{"cp1", "-f", "none"}, cli.ExitError, "no such file"},
+		"two wishes":       {[]string{"cp1", "-f", good, "--snapshot", "x", "--skip-snapshot"}, cli.ExitUsage, "give one of the two"},
+		"an odd dry run":   {[]string{"cp1", "-f", good, "--dry-run", "server"}, cli.ExitUsage, "--dry-run=server: want none or client"},
+		"an odd period":    {[]string{"cp1", "-f", good, "--grace-period", "x"}, cli.ExitUsage, "grace-period"},
+		"no time to drain": {[]string{"cp1", "-f", good, "--timeout", "0"}, cli.ExitUsage, "--timeout=0s: want a positive duration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := New(genericiooptions.NewTestIOStreamsDiscard())
+			command.SetArgs(c.args)
+			command.SetOut(&bytes.Buffer{})
+			command.SetErr(&bytes.Buffer{})
+			command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &cli.UsageError{Err: err} })
+			err := command.Execute()
+			if err == nil || cli.ExitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %d, %v; want %d, %s", cli.ExitCode(err), err, c.code, c.says)
+			}
+		})
+	}
+}
+
+func TestComplete(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(o *Options)
+		want   controlplane.Removal
+	}{
+		"as it comes": {func(*Options) {}, controlplane.Removal{
+			Controller: "cp1", Drain: node.Options{GracePeriod: -1, IgnoreDaemonSets: true}, Snapshot: "etcd-prod-20260102T030405Z.db", EditFile: true,
+		}},
+		"force is of the drain, too": {func(o *Options) { o.Force, o.Snapshot = true, "mine.db" }, controlplane.Removal{
+			Controller: "cp1", Drain: node.Options{GracePeriod: -1, IgnoreDaemonSets: true, Force: true}, Snapshot: "mine.db", Force: true, EditFile: true,
+		}},
+		"no snapshot": {func(o *Options) { o.SkipSnapshot = true }, controlplane.Removal{
+			Controller: "cp1", Drain: node.Options{GracePeriod: -1, IgnoreDaemonSets: true}, EditFile: true,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOptions(genericiooptions.NewTestIOStreamsDiscard())
+			o.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+			o.File, o.Controller = put(t), "cp1"
+			c.change(o)
+			if err := o.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Complete(); err != nil || o.Removal != c.want {
+				t.Errorf("got %+v, %v", o.Removal, err)
+			}
+		})
+	}
+}

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -22,7 +20,7 @@ func RemoveHost(path string, conn Connection) (removed bool, err error) {
 		return false, nil
 	}
 	if err == nil {
-		err = replaceKeepingMode(path, edited)
+		err = replace(path, edited)
 	}
 	if err != nil {
 		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
@@ -314,33 +312,4 @@ func closingQuote(data []byte, open int) int {
 		}
 	}
 	return len(data)
-}
-
-// replaceKeepingMode replaces a file in one step, with its mode and owner. A symbolic link stays one.
-func replaceKeepingMode(path string, data []byte) (err error) {
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".part-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(part.Name()) }() // it is gone once it has its name
-	if owner, known := info.Sys().(*syscall.Stat_t); known && int(owner.Uid) != os.Geteuid() {
-		err = part.Chown(int(owner.Uid), int(owner.Gid))
-	}
-	if err == nil {
-		err = part.Chmod(info.Mode().Perm())
-	}
-	if err == nil {
-		_, err = part.Write(data)
-	}
-	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
-		return err
-	}
-	return os.Rename(part.Name(), path)
 }

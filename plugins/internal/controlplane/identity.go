@@ -102,7 +102,8 @@ func grouped(known []identity) [][]identity {
 				others = append(others, g)
 			}
 		}
-		groups = append(others, group)
+		others = append(others, group)
+		groups = others
 	}
 	return groups
 }

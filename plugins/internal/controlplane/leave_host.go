@@ -63,7 +63,7 @@ func (c *Cluster) wipe(ctx context.Context) error {
 	if data {
 		line.Update("resetting k0s")
 		if err := m.node.Reset(ctx); err != nil {
-			return at(m.host.Conn, err)
+			return fmt.Errorf("%w: reset it by hand and run the command again, or use --keep-data", at(m.host.Conn, err))
 		}
 		m.facts.Services[m.service()] = "absent"
 	}

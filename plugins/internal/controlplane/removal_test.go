@@ -94,7 +94,7 @@ func newRemovalWorld(t *testing.T, change ...func(w *removalWorld)) *removalWorl
 	for _, f := range change {
 		f(w)
 	}
-	w.c = w.world.survey()
+	w.c = w.survey()
 	for _, m := range w.c.controllers {
 		if entry, found := etcd.ByAddress(w.members, m.address); found {
 			m.peer = fakePeer{w.fleet, entry.ID}

@@ -16,7 +16,9 @@ import (
 // says of a host within a step, and runs it again each time, until a run completes.
 func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 	s := newSite(t, "guide", "worker-1")
-	s.write(clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...)})
+	file := clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...)}
+	file.members[1].more = []string{`hooks: {apply: {after: ["touch /root/after"]}}`}
+	s.write(file)
 	killed := map[string]bool{}
 	for {
 		moment := s.runUntilNew(killed)
@@ -36,6 +38,7 @@ func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 			t.Errorf("no run was killed in the step %q: %v", step, killed)
 		}
 	}
+	s.sh(guide[1], "test -e /root/after")
 	s.checkControlPlane(3)
 	s.checkNodes(append([]string{"worker-1"}, guide...)...)
 	s.checkServers(loadBalancer, guide...)

@@ -15,6 +15,9 @@ import (
 // guide are the guide's three controllers.
 var guide = []string{"k0s-ch-sion-1", "k0s-at-vie-1", "k0s-de-fra-1"}
 
+// maxMemory is what ha-init may use while it uploads some 300 MB to every host at once.
+const maxMemory = 150 << 20
+
 func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
 	s := newSite(t, "guide", "worker-1")
 	file := clusterFile{members: append(append(controllerWorker(guide[:2]...), controller(guide[2])...), worker("worker-1")...)}
@@ -25,7 +28,9 @@ func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
 	file.members[2].user = "ops" // root by sudo
 	s.write(file)
 
-	s.mustInit()
+	if r := s.mustInit(); r.maxRSS > maxMemory {
+		t.Errorf("ha-init used %d MB of memory, more than %d MB", r.maxRSS>>20, maxMemory>>20)
+	}
 	s.checkControlPlane(3)
 	s.checkNodes(guide[0], guide[1], "worker-1")
 	s.checkServers(loadBalancer, guide...)

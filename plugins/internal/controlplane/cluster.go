@@ -57,6 +57,8 @@ type machine struct {
 	failure error  // why it could not
 	fresh   bool   // it belonged to no cluster when it was looked at
 	ca      string // fingerprint of the cluster's CA; empty before the host belongs to a cluster
+	// hooksPending says that a run that set the host up was cut off before its hooks for afterwards.
+	hooksPending bool
 
 	// Of a controller:
 	status   *k0s.Status   // nil while k0s does not run

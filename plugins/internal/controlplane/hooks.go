@@ -2,16 +2,44 @@ package controlplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Hooks run on hosts that this run sets up; a host that belongs to the cluster already is left alone. Which hosts
-// those are was settled by the survey.
+// those are was settled by the survey. Nothing but a note on the host tells that the run that set it up was cut off
+// before its last hooks.
+
+// pendingHooks is that note.
+const pendingHooks = "/etc/k0s/kubectl-ha.hooks"
+
+// noteHooks leaves the note on a host that has hooks for afterwards.
+func (m *machine) noteHooks(ctx context.Context) error {
+	if !m.fresh || len(m.host.Hooks["apply"]["after"]) == 0 {
+		return nil
+	}
+	return m.conn.WriteFile(ctx, pendingHooks, []byte("# the hooks of apply.after have yet to run\n"), 0o644)
+}
+
+// lookAtHooks reads the note.
+func (m *machine) lookAtHooks(ctx context.Context) error {
+	if len(m.host.Hooks["apply"]["after"]) == 0 {
+		return nil
+	}
+	_, err := m.conn.ReadFile(ctx, pendingHooks)
+	m.hooksPending = err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
 
 func (c *Cluster) hooked(stage string) []*machine {
 	var hosts []*machine
 	for _, m := range c.machines() {
-		if m.fresh && len(m.host.Hooks["apply"][stage]) > 0 {
+		due := m.fresh || stage == "after" && m.hooksPending
+		if due && len(m.host.Hooks["apply"][stage]) > 0 {
 			hosts = append(hosts, m)
 		}
 	}
@@ -48,7 +76,11 @@ func (c *Cluster) runHooks(stage string) func(context.Context) error {
 					return fmt.Errorf("hook apply.%s[%d]: %w", stage, i, err)
 				}
 			}
-			return nil
+			if stage != "after" {
+				return nil
+			}
+			_, err := m.conn.Output(ctx, "rm -f "+pendingHooks, nil)
+			return err
 		})
 	}
 }

@@ -47,6 +47,9 @@ func (c *Cluster) install(ctx context.Context, m *machine, tokenFile string) err
 			return err
 		}
 	}
+	if err := m.noteHooks(ctx); err != nil {
+		return err
+	}
 	flags := slices.Clone(h.InstallFlags)
 	if c.file.Cluster.K0s.DynamicConfig && h.IsController() && !slices.Contains(flags, "--enable-dynamic-config") {
 		flags = append(flags, "--enable-dynamic-config")

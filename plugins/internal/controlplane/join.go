@@ -10,8 +10,11 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 )
 
-// tokenExpiry bounds how long a join token is good for, should this program die before it takes the token back.
-const tokenExpiry = 15 * time.Minute
+// tokenExpiry bounds how long a token by which so many hosts join is good for, should this program die before it takes
+// the token back.
+func (c *Cluster) tokenExpiry(hosts int) time.Duration {
+	return time.Duration(hosts+1) * max(c.settings.Timeout, 5*time.Minute)
+}
 
 // joining lists the controllers that are not yet ready members.
 func (c *Cluster) joining(ctx context.Context) []*machine {
@@ -81,7 +84,7 @@ func (c *Cluster) prepareJoin(ctx context.Context, hosts []*machine) (*k0s.Token
 	if err != nil || len(newcomers) == 0 {
 		return nil, err
 	}
-	token, err := c.seed.node.CreateToken(ctx, "controller", tokenExpiry)
+	token, err := c.seed.node.CreateToken(ctx, "controller", c.tokenExpiry(len(hosts)))
 	if err != nil {
 		return nil, at(c.seed.host.Conn, err)
 	}

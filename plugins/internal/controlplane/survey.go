@@ -93,6 +93,9 @@ func (m *machine) look(ctx context.Context, connect connectFunc) error {
 	if m.address, err = clusterAddress(m.host, m.facts); err != nil {
 		return err
 	}
+	if err := m.lookAtHooks(ctx); err != nil {
+		return err
+	}
 	if m.host.IsController() {
 		err = m.lookAtController(ctx)
 		m.fresh = m.ca == "" && !m.running()

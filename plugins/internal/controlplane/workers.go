@@ -40,7 +40,7 @@ func (c *Cluster) detailWorkers(context.Context) ([]string, error) {
 // joinWorkers joins all workers at once; their tokens lead to the load balancer.
 func (c *Cluster) joinWorkers(ctx context.Context) error {
 	hosts := c.newWorkers()
-	token, err := c.seed.node.CreateToken(ctx, "worker", tokenExpiry)
+	token, err := c.seed.node.CreateToken(ctx, "worker", c.tokenExpiry(len(hosts)))
 	if err != nil {
 		return at(c.seed.host.Conn, err)
 	}

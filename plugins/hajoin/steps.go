@@ -12,7 +12,7 @@ func steps(c *controlplane.Cluster, writeFile step.Step) []step.Step {
 		c.Hooks("Run the new hosts' own commands from before (hooks)", "before"),
 		c.Prepare("Give the new hosts their names and files"),
 		c.Stage("Put k0s on the new hosts"),
-		c.Certify("Renew the certificate by which HAProxy asks API servers whether they are ready"),
+		c.Renew("Renew the certificate by which HAProxy asks API servers whether they are ready"),
 		c.Join("Join the controllers, one after another"),
 		c.BalanceAll("Send connections to them, too"),
 		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),

@@ -46,13 +46,21 @@ func unlessAbsent(err error) error {
 }
 
 func (c *Cluster) skipCertificate(ctx context.Context) (string, error) {
+	reason, err := c.skipRenewal(ctx)
+	if err != nil || reason == "" || c.file.LoadBalancer.Check != config.CheckReadyz {
+		return reason, err
+	}
+	return c.skipBalance(c.running)(ctx)
+}
+
+func (c *Cluster) skipRenewal(context.Context) (string, error) {
 	if c.file.LoadBalancer.Check != config.CheckReadyz {
 		return "the file asks for check: " + string(c.file.LoadBalancer.Check), nil
 	}
 	if slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }) {
 		return "", nil
 	}
-	return c.skipBalance(c.running)(ctx)
+	return "it is valid for a while", nil
 }
 
 func (c *Cluster) detailCertificate(context.Context) ([]string, error) {

@@ -219,7 +219,7 @@ func viewOf(ctx context.Context, m *machine) (etcd.View, error) {
 	if err != nil {
 		return etcd.View{}, err
 	}
-	defer e.Close()
+	defer func() { _ = e.Close() }() // everything is said by then
 	return e.View(ctx)
 }
 

@@ -59,6 +59,11 @@ func (c *Cluster) Certify(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipCertificate, Detail: c.detailCertificate, Run: c.certify}
 }
 
+// Renew gives the HAProxies a new client certificate whose certificate ends soon.
+func (c *Cluster) Renew(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipRenewal, Detail: c.detailCertificate, Run: c.certify}
+}
+
 // Join joins the controllers that are no members yet.
 func (c *Cluster) Join(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipJoin, Detail: c.detailJoin, Run: c.join}

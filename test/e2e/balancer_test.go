@@ -15,6 +15,7 @@ import (
 
 // TestTheUsersOwnConfigurationStays gives HAProxy a file with everything that editors stumble over.
 func TestTheUsersOwnConfigurationStays(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, guide[0], "haproxy:haproxy")
 	users := strings.Join([]string{
 		"# my own load balancer", "global", "\tuser haproxy", "  group   haproxy", "", "defaults my-defaults", "    mode http",

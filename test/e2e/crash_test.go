@@ -15,6 +15,7 @@ import (
 // TestKilledAtAnyStepAndRunAgainCompletes kills ha-init (SIGKILL) once at every step it starts and at everything it
 // says of a host within a step, and runs it again each time, until a run completes.
 func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide", "worker-1")
 	file := clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...)}
 	file.members[1].more = []string{`hooks: {apply: {after: ["touch /root/after"]}}`}

@@ -11,6 +11,7 @@ import (
 )
 
 func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide")
 	s.write(clusterFile{members: controller(guide...)})
 	before := s.everything()

@@ -188,6 +188,7 @@ func (s *site) checkLeaseIsRespected(name string) {
 
 // TestEjectDeadAndKilled takes out a host that is dead, and another one by a command that is killed again and again.
 func TestEjectDeadAndKilled(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide", "cp4")
 	all := append(slices.Clone(guide), "cp4")
 	s.write(clusterFile{members: controller(all...)})

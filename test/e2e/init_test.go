@@ -62,6 +62,7 @@ func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
 }
 
 func TestOneControllerAndFiveControllers(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide", "cp4", "cp5")
 	s.write(clusterFile{members: controller(guide[0])})
 	s.mustInit()
@@ -82,6 +83,7 @@ func TestOneControllerAndFiveControllers(t *testing.T) {
 }
 
 func TestTwoLoadBalancers(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide", "haproxy-2:haproxy")
 	s.write(clusterFile{
 		members:   controller(guide...),

@@ -279,6 +279,7 @@ func (s *site) joinUnderLoad() {
 
 // TestJoinKilledAndRunAgainCompletes kills ha-join (SIGKILL) at the moments that leave most behind.
 func TestJoinKilledAndRunAgainCompletes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, guide[0], guide[1], loadBalancer+":haproxy")
 	s.write(clusterFile{members: controller(guide[0])})
 	s.mustInit()

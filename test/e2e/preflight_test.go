@@ -12,6 +12,7 @@ import (
 )
 
 func TestPreflightReportsEverythingAtOnceAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide", "cp4", "cp5", "cp6", "cp7", "worker-1")
 	s.sh("cp4", "systemd-run --unit=squatter --collect socat TCP-LISTEN:6443,fork,reuseaddr -; "+
 		"for i in $(seq 50); do ss -ltn | grep -q ':6443 ' && exit 0; sleep 0.1; done; exit 1")
@@ -39,6 +40,7 @@ func TestPreflightReportsEverythingAtOnceAndChangesNothing(t *testing.T) {
 }
 
 func TestAHostThatIsTwoIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide")
 	// The load balancer is a controller, too.
 	s.write(clusterFile{members: controller(guide[0], loadBalancer)})
@@ -52,6 +54,7 @@ func TestAHostThatIsTwoIsRefused(t *testing.T) {
 }
 
 func TestAnUnknownHostKeyIsRefusedWithoutATerminal(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "k0s-ch-sion-1", "haproxy")
 	s.write(clusterFile{members: controller(guide[0])})
 	if err := os.WriteFile(s.KnownHosts(), nil, 0o600); err != nil {

@@ -57,13 +57,21 @@ func (n *Node) Install(ctx context.Context, install Install) error {
 	return nil
 }
 
-// Start starts the installed service; it is no error when it runs already.
+// Start starts the installed controller; it is no error when it runs already.
 func (n *Node) Start(ctx context.Context) error {
 	if _, err := n.Status(ctx); err == nil {
 		return nil
 	}
+	_, err := n.run(ctx, "start")
+	if err != nil && strings.Contains(err.Error(), "failed state") {
+		// k0s starts no service that systemd holds for failed, as one that was stopped in the middle of its join.
+		if _, err := n.Machine.Output(ctx, "systemctl reset-failed "+ControllerService, nil); err != nil {
+			return fmt.Errorf("starting k0s: %w", err)
+		}
+		_, err = n.run(ctx, "start")
+	}
 	// The service may run though k0s does not answer yet.
-	if _, err := n.run(ctx, "start"); err != nil && !strings.Contains(err.Error(), "already running") {
+	if err != nil && !strings.Contains(err.Error(), "already running") {
 		return fmt.Errorf("starting k0s: %w", err)
 	}
 	return nil

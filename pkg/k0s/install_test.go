@@ -70,6 +70,15 @@ func TestStart(t *testing.T) {
 		}
 		m.expect(status, start)
 	})
+	// k0s that is stopped in the middle of its join ends with an error; systemd remembers that, and k0s minds it.
+	t.Run("one that systemd holds for failed", func(t *testing.T) {
+		const reset = "systemctl reset-failed k0scontroller"
+		m := newMachine(t, map[string]answer{status: {err: errBroken}, start: {err: errors.New("Error: service in failed state")}, reset: {}})
+		if err := (&Node{Machine: m}).Start(t.Context()); err == nil { // the script knows no other answer
+			t.Error("got no error")
+		}
+		m.expect(status, start, reset, start)
+	})
 	t.Run("failure", func(t *testing.T) {
 		m := newMachine(t, map[string]answer{status: {err: errBroken}, start: {err: errBroken}})
 		if err := (&Node{Machine: m}).Start(t.Context()); !errors.Is(err, errBroken) || !strings.HasPrefix(err.Error(), "starting k0s: ") {

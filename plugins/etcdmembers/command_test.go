@@ -2,9 +2,6 @@ package etcdmembers
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,30 +9,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares got with a file under testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
-	}
-}
 
 func TestHelp(t *testing.T) {
 	var all strings.Builder
@@ -50,7 +25,7 @@ func TestHelp(t *testing.T) {
 		text, _, _ := strings.Cut(out.String(), "\nGlobal Flags:")
 		all.WriteString("# " + strings.Join(append([]string{"etcd-members"}, args...), " ") + "\n" + text + "\n")
 	}
-	golden(t, "help", all.String())
+	golden.Compare(t, "help", all.String())
 }
 
 func TestWrongCallsAreAMatterOfUsage(t *testing.T) {

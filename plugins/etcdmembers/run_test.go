@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 // What is shown of clusters in all conditions.
@@ -72,7 +73,7 @@ func TestRun(t *testing.T) {
 					all.WriteString("error: " + err.Error() + "\n")
 				}
 			}
-			golden(t, c.name, all.String())
+			golden.Compare(t, c.name, all.String())
 		})
 	}
 }

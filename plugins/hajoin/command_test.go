@@ -2,7 +2,6 @@ package hajoin
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,30 +14,8 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares got with a file under testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
-	}
-}
 
 // clusterFile is a file of three controllers, a worker and a load balancer.
 const clusterFile = `apiVersion: k0sctl.k0sproject.io/v1beta1
@@ -97,7 +74,7 @@ func TestHelp(t *testing.T) {
 	if err := command.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "help", out.String())
+	golden.Compare(t, "help", out.String())
 }
 
 func TestWrongCalls(t *testing.T) {
@@ -199,7 +176,7 @@ func TestRunbook(t *testing.T) {
 	for i, s := range steps(new(controlplane.Cluster), newEntries{}.step("cluster.yaml")) {
 		fmt.Fprintf(&titles, "%2d. %s\n", i+1, s.Title)
 	}
-	golden(t, "runbook", titles.String())
+	golden.Compare(t, "runbook", titles.String())
 }
 
 func TestSummary(t *testing.T) {

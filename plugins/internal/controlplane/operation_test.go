@@ -3,35 +3,14 @@ package controlplane
 import (
 	"bytes"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares got with a file under testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := string(readFile(t, path)); got != want {
-		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
-	}
-}
 
 // everyStep is every step that there is, in an order in which they can be taken.
 func everyStep(c *Cluster) []step.Step {
@@ -80,7 +59,7 @@ func TestDryRun(t *testing.T) {
 			if err := printPlan(t.Context(), &out, everyStep(c)); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name, withoutDiff(out.String()))
+			golden.Compare(t, name, withoutDiff(out.String()))
 			for address, h := range w.hosts {
 				if got := h.changes(); got != before[address] || got != "" {
 					t.Errorf("%s was changed:\n%s", address, got)

@@ -25,6 +25,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 // fleet is etcd in memory, each member asked by itself.
@@ -469,7 +470,7 @@ func TestConsequencesAndAftermath(t *testing.T) {
 		w.c.meet(slices.DeleteFunc(slices.Clone(s.Members), func(m etcd.Member) bool { return m.ID == 0xc3 }))
 		fmt.Fprintf(&all, "# %s\n%s\n%s\n", k.title, strings.Join(w.c.consequences(t.Context()), "\n"), strings.Join(w.c.Aftermath(), "\n"))
 	}
-	golden(t, "removal", all.String())
+	golden.Compare(t, "removal", all.String())
 }
 
 func TestTheFileIsEditedOnce(t *testing.T) {

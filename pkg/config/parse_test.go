@@ -43,7 +43,7 @@ func golden(t *testing.T, path, got string) {
 // source is a Source with a made-up outside world.
 func source(name string) Source {
 	environment := map[string]string{"SITE": "site-a", "EMPTY": "", "PORT": "2222", "ADDRESS": "10.10.0.2"}
-	return Source{Name: name, Dir: "/work/cluster", Home: "/home/me", LookupEnv: func(name string) (string, bool) {
+	return Source{Name: name, Dir: "/srv/cluster", Home: "/home/me", LookupEnv: func(name string) (string, bool) {
 		text, ok := environment[name]
 		return text, ok
 	}}

@@ -2,11 +2,8 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -23,18 +20,7 @@ type ControlNode struct {
 
 // ControlNodes lists the ControlNode objects; a cluster that has no such kind has none.
 func (c *Cluster) ControlNodes(ctx context.Context) ([]ControlNode, error) {
-	list, err := c.Dynamic.Resource(controlNodesResource()).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing ControlNode objects: %w", err)
-	}
-	nodes := make([]ControlNode, 0, len(list.Items))
-	for i := range list.Items {
-		nodes = append(nodes, controlNodeOf(&list.Items[i]))
-	}
-	return nodes, nil
+	return listObjects(ctx, c.Dynamic.Resource(controlNodesResource()), "ControlNode", controlNodeOf)
 }
 
 func controlNodeOf(object *unstructured.Unstructured) ControlNode {

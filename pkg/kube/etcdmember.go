@@ -2,10 +2,8 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,18 +23,7 @@ type EtcdMember struct {
 
 // EtcdMembers lists the EtcdMember objects; a cluster that has no such kind (k0s before 1.31) has none.
 func (c *Cluster) EtcdMembers(ctx context.Context) ([]EtcdMember, error) {
-	list, err := c.Dynamic.Resource(etcdMembersResource()).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing EtcdMember objects: %w", err)
-	}
-	members := make([]EtcdMember, 0, len(list.Items))
-	for i := range list.Items {
-		members = append(members, etcdMemberOf(&list.Items[i]))
-	}
-	return members, nil
+	return listObjects(ctx, c.Dynamic.Resource(etcdMembersResource()), "EtcdMember", etcdMemberOf)
 }
 
 func etcdMemberOf(object *unstructured.Unstructured) EtcdMember {

@@ -83,6 +83,8 @@ func (p *Process) spawn() (*exec.Cmd, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout = &lines{log: p.Log}
 	cmd.Stderr = cmd.Stdout
+	// A child of the process may hold its output open for longer than it lives.
+	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

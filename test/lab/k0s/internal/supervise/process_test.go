@@ -111,6 +111,22 @@ func TestStopKillsInTheEnd(t *testing.T) {
 	}
 }
 
+func TestStopDoesNotWaitForWhoHoldsTheOutput(t *testing.T) {
+	p, log := shell(t, "sleep 60 & echo up; wait")
+	start(t, p)
+	eventually(t, "the process is up", func() bool { return log.count("up") > 0 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- p.Stop() }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("still waiting for the child")
+	}
+}
+
 func TestStopAfterWaitsForTheProcessItself(t *testing.T) {
 	p, log := shell(t, "trap 'echo terminated' TERM; echo up; while [ ! -e end ]; do sleep 0.01; done; echo done")
 	start(t, p)
@@ -127,7 +143,7 @@ func TestStopAfterWaitsForTheProcessItself(t *testing.T) {
 }
 
 func TestOrphanIsEndedFirst(t *testing.T) {
-	p, _ := shell(t, "sleep 1000")
+	p, _ := shell(t, "exec sleep 1000")
 	orphan := exec.Command("sleep", "1000")
 	orphan.Env = append(os.Environ(), managed)
 	if err := orphan.Start(); err != nil {
@@ -147,7 +163,7 @@ func TestOrphanIsEndedFirst(t *testing.T) {
 }
 
 func TestStrangerIsSpared(t *testing.T) {
-	p, _ := shell(t, "sleep 1000")
+	p, _ := shell(t, "exec sleep 1000")
 	stranger := exec.Command("sleep", "1000")
 	if err := stranger.Start(); err != nil {
 		t.Fatal(err)

@@ -142,38 +142,10 @@ func TestHostsAreTakenFromTheFileOrAddedToIt(t *testing.T) {
 	}
 }
 
-func TestTheFileGetsTheEntriesThatItLacks(t *testing.T) {
-	file := write(t, clusterFile)
-	s := complete(t, file, "10.10.5.2").new.step(file)
-	reason, err := s.Skip(t.Context())
-	if reason != "" || err != nil {
-		t.Errorf("got %q, %v", reason, err)
-	}
-	lines, err := s.Detail(t.Context())
-	if got, want := strings.Join(lines, "\n"), "- role: controller\n  ssh: {address: 10.10.5.2, user: admin, keyPath: id}"; got != want || err != nil {
-		t.Errorf("got\n%s\n%v", got, err)
-	}
-	// Somebody edits the file meanwhile.
-	if err := os.WriteFile(file, []byte("# mine\n"+clusterFile), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	want := "# mine\n" + strings.Replace(clusterFile, "    - role: worker",
-		"    - role: controller\n      ssh: {address: 10.10.5.2, user: admin, keyPath: id}\n    - role: worker", 1)
-	if data, err := os.ReadFile(file); err != nil || string(data) != want {
-		t.Errorf("got %v\n%s", err, data)
-	}
-	if reason, err := s.Skip(t.Context()); reason != "it names them all" || err != nil {
-		t.Errorf("got %q, %v", reason, err)
-	}
-}
-
 // The runbook in its order, for people to read.
 func TestRunbook(t *testing.T) {
 	var titles strings.Builder
-	for i, s := range steps(new(controlplane.Cluster), newEntries{}.step("cluster.yaml")) {
+	for i, s := range steps(new(controlplane.Cluster), controlplane.Entries{}) {
 		fmt.Fprintf(&titles, "%2d. %s\n", i+1, s.Title)
 	}
 	golden.Compare(t, "runbook", titles.String())

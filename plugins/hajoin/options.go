@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -22,8 +21,8 @@ type Options struct {
 	Targets []string // [USER@]HOST[:PORT]; none stands for all of the file that are no members yet
 	Role    string   // of hosts that the file does not name; empty for that of its first controller
 
-	growth controlplane.Growth // after Complete
-	new    newEntries          // after Complete
+	growth controlplane.Growth  // after Complete
+	new    controlplane.Entries // after Complete
 }
 
 func newOptions(streams genericiooptions.IOStreams) *Options {
@@ -58,43 +57,12 @@ func (o *Options) Complete() error {
 	if err := o.Options.Complete(); err != nil {
 		return err
 	}
-	o.new = newEntries{role: config.Role(o.Role)}
-	for _, target := range o.Targets {
-		if o.Cluster.Cluster.Find(target) == nil {
-			o.new.targets = append(o.new.targets, target)
-		}
-	}
-	if err := o.addNew(); err != nil {
+	var err error
+	if o.growth, o.new, err = o.LetIn(config.Role(o.Role), o.Targets...); err != nil {
 		return err
-	}
-	for _, target := range o.Targets {
-		h := o.Cluster.Cluster.Find(target)
-		if !h.IsController() {
-			return fmt.Errorf("%s is a %s in %s: remove that entry first, or name another host", target, h.Role, o.File)
-		}
-		o.growth.Wanted = append(o.growth.Wanted, h)
-		if slices.Contains(o.new.targets, target) {
-			o.growth.Unwritten = append(o.growth.Unwritten, h)
-		}
 	}
 	// Workers are no matter of this command.
 	o.Cluster.Cluster.Hosts = o.Cluster.Cluster.Controllers()
-	return nil
-}
-
-// addNew reads the cluster file as it will be with the entries of the hosts that it does not name.
-func (o *Options) addNew() error {
-	if len(o.new.targets) == 0 {
-		return nil
-	}
-	file, err := o.new.addTo(o.File)
-	if err != nil {
-		return err
-	}
-	if o.Cluster, err = config.LoadText(o.File, file.data, o.LoadBalancers...); err != nil {
-		return err
-	}
-	o.Cluster.Warnings = append(o.Cluster.Warnings, file.leftOut...)
 	return nil
 }
 
@@ -106,7 +74,7 @@ func (o *Options) Run(ctx context.Context) error {
 		Check: func(c *controlplane.Cluster, ctx context.Context) error {
 			return c.PreflightGrowth(ctx, o.growth)
 		},
-		Steps:   func(c *controlplane.Cluster) []step.Step { return steps(c, o.new.step(o.File)) },
+		Steps:   func(c *controlplane.Cluster) []step.Step { return steps(c, o.new) },
 		Summary: summary,
 	}.Run(ctx)
 }

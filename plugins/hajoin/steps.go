@@ -6,8 +6,8 @@ import (
 )
 
 // steps is the runbook. HAProxy sends connections to a controller last of all, when it votes and its API server is ready.
-// writeFile adds hosts to the cluster file that it does not name.
-func steps(c *controlplane.Cluster, writeFile step.Step) []step.Step {
+// Hosts that the cluster file does not name get their entries.
+func steps(c *controlplane.Cluster, hosts controlplane.Entries) []step.Step {
 	return []step.Step{
 		c.Hooks("Run the new hosts' own commands from before (hooks)", "before"),
 		c.Prepare("Give the new hosts their names and files"),
@@ -16,7 +16,7 @@ func steps(c *controlplane.Cluster, writeFile step.Step) []step.Step {
 		c.Join("Join the controllers, one after another"),
 		c.BalanceAll("Send connections to them, too"),
 		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),
-		writeFile,
+		hosts.Add("Add the new hosts to the cluster file"),
 		c.Verify("Verify etcd members, nodes, the API and every HAProxy server"),
 		c.Hooks("Run the new hosts' own commands from after (hooks)", "after"),
 	}

@@ -94,18 +94,8 @@ func (t *tunnel) ask(ctx context.Context, w world, timeout time.Duration, connec
 		}
 	}
 	connected <- reached{t.host, t.dataDir}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
-	defer cancel()
-	if t.etcd == nil {
-		t.etcd, err = w.etcd(ctx, t.host, t.dataDir)
-	}
-	if err == nil {
-		view, err = t.etcd.View(ctx)
-	}
+	view, err = etcd.Ask(ctx, timeout, &t.etcd, func(ctx context.Context) (client, error) { return w.etcd(ctx, t.host, t.dataDir) })
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
 		err = fmt.Errorf("%s: %w", t.host.Name(), err)
 		go closeAll(t.host, t.etcd) // it may wait for commands to end; the next look begins anew
 		t.host, t.etcd = nil, nil

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
-	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
@@ -33,7 +32,6 @@ type Cluster struct {
 	connections []remote // all that were opened, nil among them
 	problems    []error  // hosts that could not be looked at
 	connect     connectFunc
-	view        func(context.Context, *machine) (etcd.View, error)
 	known       bool       // it is known who belongs to the control plane
 	joiners     []*machine // controllers that a run of ha-join lets in
 	leaving     *leaver    // the controller that is taken out; nil when none is

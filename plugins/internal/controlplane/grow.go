@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
@@ -151,11 +150,8 @@ func (c *Cluster) checkMembersVersions() []error {
 	return problems
 }
 
-// etcdTimeout bounds asking one member of etcd, settleTimeout waiting for members to agree, as after an election.
-const (
-	etcdTimeout   = 5 * time.Second
-	settleTimeout = 3 * time.Second
-)
+// settleTimeout bounds waiting for members to agree, as after an election.
+const settleTimeout = 3 * time.Second
 
 // checkEtcd asks every member of the file. Members of this file that are still on their way in are completed by this
 // run; those that the file does not name were asked for their API server.
@@ -164,10 +160,11 @@ func (c *Cluster) checkEtcd(ctx context.Context) []error {
 		m := c.controllerAt(member)
 		return m == nil && !member.Idle() || m != nil && !m.voter
 	}
+	voters := slices.DeleteFunc(slices.Clone(c.controllers), func(m *machine) bool { return !m.voter })
 	deadline := time.Now().Add(min(settleTimeout, c.settings.Timeout))
 	for {
-		state, err := c.state(ctx)
-		if err == nil {
+		state, _, err := c.ask(ctx, voters)
+		if len(state.Views) > 0 {
 			err = etcd.CanGrow(state, answeredFor)
 		}
 		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
@@ -178,49 +175,6 @@ func (c *Cluster) checkEtcd(ctx context.Context) []error {
 		case <-time.After(pollInterval):
 		}
 	}
-}
-
-// state is what the members of the file say of etcd. Its error says that none of them answers.
-func (c *Cluster) state(ctx context.Context) (etcd.State, error) {
-	var mu sync.Mutex
-	var views []etcd.View
-	silent := map[*machine]error{}
-	err := c.each(ctx, c.controllers, func(ctx context.Context, m *machine) error {
-		if !m.voter {
-			return nil
-		}
-		ctx, cancel := context.WithTimeout(ctx, etcdTimeout)
-		defer cancel()
-		view, err := c.view(ctx, m)
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			silent[m] = err
-			return err
-		}
-		views = append(views, view)
-		return nil
-	})
-	if len(views) == 0 {
-		return etcd.State{}, err
-	}
-	s := etcd.NewState(views)
-	for m, err := range silent {
-		if member, found := etcd.ByAddress(s.Members, m.address); found {
-			s.Silent[member.ID] = err
-		}
-	}
-	return s, nil
-}
-
-// viewOf asks the member of etcd on the machine.
-func viewOf(ctx context.Context, m *machine) (etcd.View, error) {
-	e, err := etcd.Connect(ctx, m.conn, m.host.DataDirOrDefault())
-	if err != nil {
-		return etcd.View{}, err
-	}
-	defer func() { _ = e.Close() }() // everything is said by then
-	return e.View(ctx)
 }
 
 // checkAPI looks for other operations, for upgrades, and for the joiners' names among the Nodes.

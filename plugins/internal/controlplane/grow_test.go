@@ -1,8 +1,6 @@
 package controlplane
 
 import (
-	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,9 +25,9 @@ func growing(t *testing.T, members ...etcd.Member) (*world, *Cluster, *fakeEtcd)
 	c := w.survey()
 	c.api = &api{kube: withoutPlan(), etcd: e}
 	c.api.kube.Client = fake.NewClientset()
-	c.view = func(_ context.Context, m *machine) (etcd.View, error) {
+	for _, m := range c.controllers {
 		member, _ := etcd.ByAddress(e.members, m.address)
-		return etcd.View{Status: etcd.Status{ID: member.ID, Cluster: 9, Leader: 1}, Members: e.members}, nil
+		m.peer = fakePeer{&fleet{members: e.members, leader: 1}, member.ID}
 	}
 	return w, c, e
 }
@@ -73,12 +71,7 @@ func TestCheckSettled(t *testing.T) {
 		"a join of ours was cut off": {[]etcd.Member{learner(2, "", "10.10.1.2")}, nil, nil},
 		"somebody else's learner":    {[]etcd.Member{learner(9, "x", "10.10.9.2")}, nil, []string{"x (9) does not answer", "x (9) is still a learner"}},
 		"a member that does not answer": {nil, func(_ *world, c *Cluster) {
-			view := c.view
-			c.view = func(ctx context.Context, m *machine) (etcd.View, error) {
-				v, err := view(ctx, m)
-				v.Status.Errors = []string{"etcdserver: mvcc: database space exceeded"}
-				return v, err
-			}
+			c.controllers[0].peer.(fakePeer).complaints = []string{"etcdserver: mvcc: database space exceeded"}
 		}, []string{"root@10.10.0.2:22: cp1 (1) reports: etcdserver: mvcc: database space exceeded"}},
 		"another operation": {nil, func(_ *world, c *Cluster) {
 			c.api.kube.Client = fake.NewClientset(&coordinationv1.Lease{
@@ -237,12 +230,12 @@ func TestFailuresOfAllKindsStandTogether(t *testing.T) {
 	w, c, e := growing(t)
 	e.alarms = nil
 	w.hosts["10.10.1.2"].facts.ListeningTCP[2380] = "socat"
-	c.view = func(context.Context, *machine) (etcd.View, error) { return etcd.View{}, errors.New("no answer") }
 	for _, m := range c.controllers {
+		m.peer = fakePeer{&fleet{silent: map[uint64]bool{0: true}}, 0}
 		m.facts.ListeningTCP = w.hosts[m.address.String()].facts.ListeningTCP
 	}
 	err := c.PreflightGrowth(t.Context(), Growth{})
-	for _, says := range []string{"port 2380, which k0s needs, is taken by socat", "no answer", "is not ready", "its HAProxy is not set up"} {
+	for _, says := range []string{"port 2380, which k0s needs, is taken by socat", "connection refused", "is not ready", "its HAProxy is not set up"} {
 		if cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want %s", err, says)
 		}

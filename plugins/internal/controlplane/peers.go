@@ -28,9 +28,9 @@ const peerTimeout = 5 * time.Second
 // poll asks every member of etcd that can be reached, each through its own host, and puts together what they say.
 func (c *Cluster) poll(ctx context.Context) (etcd.State, map[uint64]peer) {
 	asked := c.askable()
-	s, peers := c.ask(ctx, asked)
+	s, peers, _ := c.ask(ctx, asked) // who does not answer is among the silent
 	if strangers := c.meetStrangers(ctx, s); len(strangers) > 0 {
-		s, peers = c.ask(ctx, append(asked, strangers...))
+		s, peers, _ = c.ask(ctx, append(asked, strangers...))
 	}
 	for _, m := range c.unseen {
 		for _, member := range s.Members {
@@ -57,23 +57,18 @@ func (c *Cluster) askable() []*machine {
 	return hosts
 }
 
-func (c *Cluster) ask(ctx context.Context, hosts []*machine) (etcd.State, map[uint64]peer) {
+// ask asks the hosts' members, each by itself. The error is of those that did not answer.
+func (c *Cluster) ask(ctx context.Context, hosts []*machine) (etcd.State, map[uint64]peer, error) {
 	var mu sync.Mutex
 	var views []etcd.View
 	peers, failures := map[uint64]peer{}, map[*machine]error{}
-	// Each host's failure is kept beside it; none keeps another from answering.
-	_ = host.Each(ctx, hosts, c.settings.Parallel, func(ctx context.Context, m *machine) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, peerTimeout, fmt.Errorf("no answer within %s", peerTimeout))
-		defer cancel()
-		view, err := m.view(ctx)
+	err := c.each(ctx, hosts, func(ctx context.Context, m *machine) error {
+		view, err := etcd.Ask(ctx, peerTimeout, &m.peer, m.openPeer)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				err = cause
-			}
 			failures[m] = at(m.host.Conn, err)
-			return nil
+			return err
 		}
 		views = append(views, view)
 		peers[view.Status.ID] = m.peer
@@ -87,19 +82,16 @@ func (c *Cluster) ask(ctx context.Context, hosts []*machine) (etcd.State, map[ui
 			}
 		}
 	}
-	return s, peers
+	return s, peers, err
 }
 
-// view asks the member on the machine.
-func (m *machine) view(ctx context.Context) (etcd.View, error) {
-	if m.peer == nil {
-		client, err := etcd.Connect(ctx, m.conn, m.host.DataDirOrDefault())
-		if err != nil {
-			return etcd.View{}, err
-		}
-		m.peer = client
+// openPeer connects to the member on the machine.
+func (m *machine) openPeer(ctx context.Context) (peer, error) {
+	client, err := etcd.Connect(ctx, m.conn, m.host.DataDirOrDefault())
+	if err != nil {
+		return nil, err // not a nil *etcd.Client
 	}
-	return m.peer.View(ctx)
+	return client, nil
 }
 
 // meetStrangers connects to the hosts of members that the file does not name, by the settings of ssh_config, to ask how

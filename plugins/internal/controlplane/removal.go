@@ -102,9 +102,9 @@ func (c *Cluster) PreflightRemoval(ctx context.Context, r Removal) error {
 
 // findLeaver finds out whom the argument names, and takes it out of the cluster that is worked on.
 func (c *Cluster) findLeaver(ctx context.Context, r Removal) error {
-	s, _ := c.ask(ctx, c.askable())
+	s, _, err := c.ask(ctx, c.askable())
 	if len(s.Members) == 0 {
-		return fmt.Errorf("no member of etcd could be asked:\n%w", errors.Join(c.problems...))
+		return fmt.Errorf("no member of etcd could be asked:\n%w", errors.Join(append(slices.Clone(c.problems), err)...))
 	}
 	known := c.identities(s)
 	found, err := identify(r.Controller, known)

@@ -34,8 +34,10 @@ type fleet struct {
 	leader  uint64
 	silent  map[uint64]bool
 	alarms  []etcd.Alarm
-	did     []string
-	refused int // how often etcd itself refuses a removal
+	// complaints are what members report of themselves.
+	complaints []string
+	did        []string
+	refused    int // how often etcd itself refuses a removal
 }
 
 type fakePeer struct {
@@ -48,7 +50,7 @@ func (p fakePeer) View(context.Context) (etcd.View, error) {
 		return etcd.View{}, errors.New("connection refused")
 	}
 	return etcd.View{
-		Status:  etcd.Status{ID: p.id, Cluster: 1, Leader: p.leader, Alarms: p.alarms, Applied: 7},
+		Status:  etcd.Status{ID: p.id, Cluster: 1, Leader: p.leader, Alarms: p.alarms, Errors: p.complaints, Applied: 7},
 		Members: slices.Clone(p.members),
 	}, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // New is the cluster file before its hosts have been looked at.
 func New(file *config.File, settings Settings) *Cluster {
-	c := &Cluster{settings: settings, file: file, view: viewOf}
+	c := &Cluster{settings: settings, file: file}
 	for _, h := range file.Cluster.Controllers() {
 		c.controllers = append(c.controllers, &machine{host: h})
 	}

@@ -18,7 +18,10 @@ const long = `Take a controller out of the control plane: out of HAProxy, etcd, 
 
 NODE is the controller's name, an address of it, or its member's ID in etcd. It may be dead: then it is taken out by the
 controllers that stay. It is refused where the quorum of etcd, or the cluster's data, would be at risk. A run that was
-interrupted is completed by running it again. The host can join again at once.`
+interrupted is completed by running it again. The host can join again at once.
+
+With --replace-with, another host joins in its place, as by kubectl ha-join: before NODE leaves, or, when NODE is dead,
+after that, since etcd lets no member in beside a dead one.`
 
 const example = `  # a controller, by the name of its node
   kubectl ha-eject cp3 -f cluster.yaml
@@ -27,13 +30,16 @@ const example = `  # a controller, by the name of its node
   kubectl ha-eject cp3 -f cluster.yaml --dry-run=client
 
   # by its address, with pods that use emptyDir volumes
-  kubectl ha-eject 10.10.2.2 -f cluster.yaml --delete-emptydir-data`
+  kubectl ha-eject 10.10.2.2 -f cluster.yaml --delete-emptydir-data
+
+  # another host in its place
+  kubectl ha-eject cp3 --replace-with root@10.10.5.2 -f cluster.yaml`
 
 // New makes the command. Results go to streams.Out, progress and questions to streams.ErrOut.
 func New(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newOptions(streams)
 	command := &cobra.Command{
-		Use:           "kubectl-ha_eject NODE -f FILE",
+		Use:           "kubectl-ha_eject NODE -f FILE [--replace-with HOST]",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: commandName},
 		Short:         "Take a controller out of a highly available control plane",
 		Long:          long,

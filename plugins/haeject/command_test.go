@@ -13,6 +13,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/node"
+	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
 	"github.com/kubectl-ha/kubectl-ha/test/golden"
@@ -26,6 +27,7 @@ spec:
   hosts:
     - {role: controller, ssh: {address: 10.10.0.2, user: root}}
     - {role: controller, ssh: {address: 10.10.1.2, user: root}}
+    - {role: worker, ssh: {address: 10.10.20.2, user: root}}
 ---
 apiVersion: kubectl-ha.io/v1alpha1
 kind: LoadBalancer
@@ -57,11 +59,18 @@ func TestHelp(t *testing.T) {
 
 // The runbook in its order, for people to read.
 func TestRunbook(t *testing.T) {
-	var titles strings.Builder
-	for i, s := range steps(new(controlplane.Cluster)) {
-		fmt.Fprintf(&titles, "%2d. %s\n", i+1, s.Title)
+	c := new(controlplane.Cluster)
+	for name, list := range map[string][]step.Step{
+		"runbook":              steps(c),
+		"runbook-replace":      replacement(c, controlplane.Entries{}, false),
+		"runbook-replace-dead": replacement(c, controlplane.Entries{}, true),
+	} {
+		var titles strings.Builder
+		for i, s := range list {
+			fmt.Fprintf(&titles, "%2d. %s\n", i+1, s.Title)
+		}
+		golden.Compare(t, name, titles.String())
 	}
-	golden.Compare(t, "runbook", titles.String())
 }
 
 func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
@@ -71,15 +80,17 @@ func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
 		code int
 		says string
 	}{
-		"nobody":           {[]string{"-f", good}, cli.ExitUsage, "no controller: name it"},
-		"two":              {[]string{"cp1", "cp2", "-f", good}, cli.ExitUsage, "controllers leave one at a time"},
-		"an empty name":    {[]string{"", "-f", good}, cli.ExitUsage, "name is empty"},
-		"no file":          {[]string{"cp1"}, cli.ExitUsage, "no cluster file: name it with -f FILE"},
-		"no such file":     {[]string{"cp1", "-f", "none"}, cli.ExitError, "no such file"},
-		"two wishes":       {[]string{"cp1", "-f", good, "--snapshot", "x", "--skip-snapshot"}, cli.ExitUsage, "give one of the two"},
-		"an odd dry run":   {[]string{"cp1", "-f", good, "--dry-run", "server"}, cli.ExitUsage, "--dry-run=server: want none or client"},
-		"an odd period":    {[]string{"cp1", "-f", good, "--grace-period", "x"}, cli.ExitUsage, "grace-period"},
-		"no time to drain": {[]string{"cp1", "-f", good, "--timeout", "0"}, cli.ExitUsage, "--timeout=0s: want a positive duration"},
+		"nobody":                {[]string{"-f", good}, cli.ExitUsage, "no controller: name it"},
+		"two":                   {[]string{"cp1", "cp2", "-f", good}, cli.ExitUsage, "controllers leave one at a time"},
+		"an empty name":         {[]string{"", "-f", good}, cli.ExitUsage, "name is empty"},
+		"no file":               {[]string{"cp1"}, cli.ExitUsage, "no cluster file: name it with -f FILE"},
+		"no such file":          {[]string{"cp1", "-f", "none"}, cli.ExitError, "no such file"},
+		"two wishes":            {[]string{"cp1", "-f", good, "--snapshot", "x", "--skip-snapshot"}, cli.ExitUsage, "give one of the two"},
+		"an odd dry run":        {[]string{"cp1", "-f", good, "--dry-run", "server"}, cli.ExitUsage, "--dry-run=server: want none or client"},
+		"an odd replacement":    {[]string{"cp1", "-f", good, "--replace-with", "a b"}, cli.ExitUsage, `host "a b"`},
+		"a worker in its place": {[]string{"cp1", "-f", good, "--replace-with", "10.10.20.2"}, cli.ExitError, "10.10.20.2 is a worker in "},
+		"an odd period":         {[]string{"cp1", "-f", good, "--grace-period", "x"}, cli.ExitUsage, "grace-period"},
+		"no time to drain":      {[]string{"cp1", "-f", good, "--timeout", "0"}, cli.ExitUsage, "--timeout=0s: want a positive duration"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			command := New(genericiooptions.NewTestIOStreamsDiscard())
@@ -122,5 +133,18 @@ func TestComplete(t *testing.T) {
 				t.Errorf("got %+v, %v", o.Removal, err)
 			}
 		})
+	}
+}
+
+func TestTheReplacementHasAnEntry(t *testing.T) {
+	for target, inFile := range map[string]bool{"10.10.1.2": true, "root@10.10.5.2": false} {
+		o := newOptions(genericiooptions.NewTestIOStreamsDiscard())
+		o.File, o.Controller, o.ReplaceWith = put(t), "cp1", target
+		if err := o.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if o.ReplacedBy != o.growth.Wanted[0] || o.Cluster.Cluster.Find(target) != o.ReplacedBy || len(o.growth.Unwritten) == 0 != inFile {
+			t.Errorf("%s: %+v", target, o.growth)
+		}
 	}
 }

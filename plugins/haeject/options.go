@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/node"
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
@@ -21,6 +22,10 @@ type Options struct {
 	controlplane.Options
 	controlplane.Removal
 	SkipSnapshot bool
+	ReplaceWith  string // [USER@]HOST[:PORT]; empty for nobody
+
+	growth  controlplane.Growth  // after Complete, of the host that replaces the other
+	entries controlplane.Entries // as growth
 
 	now func() time.Time
 }
@@ -35,12 +40,14 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 
 func (o *Options) addFlags(flags *pflag.FlagSet) {
 	o.AddFlags(flags)
+	flags.StringVar(&o.ReplaceWith, "replace-with", "",
+		"a host that joins in NODE's place, as [USER@]HOST[:PORT]: before NODE leaves, or, when NODE is dead, after that")
 	flags.Lookup("timeout").Usage = "how long to wait for one condition, as for the drain of the Node"
 	flags.BoolVar(&o.AllowSingle, "allow-single", false, "also where one controller would be left, and with it the only copy of the data")
 	flags.BoolVar(&o.Force, "force", false,
 		"also pods that no controller would make anew; also a host that runs and cannot be reached by SSH: reset it yourself then")
 	flags.BoolVar(&o.KeepData, "keep-data", false, "stop and disable k0s on the host, and leave everything of it there")
-	flags.BoolVar(&o.EditFile, "edit-file", o.EditFile, "remove the host's entry from the cluster file")
+	flags.BoolVar(&o.EditFile, "edit-file", o.EditFile, "remove the host's entry from the cluster file, and add that of --replace-with")
 	flags.StringVar(&o.Snapshot, "snapshot", "",
 		"file for the copy of etcd's database that is taken before (default etcd-CLUSTER-TIME.db in the present directory)")
 	flags.BoolVar(&o.SkipSnapshot, "skip-snapshot", false, "take no copy of etcd's database")
@@ -57,6 +64,15 @@ func (o *Options) Complete() error {
 	if err := o.Options.Complete(); err != nil {
 		return err
 	}
+	if o.ReplaceWith != "" {
+		var err error
+		if o.growth, o.entries, err = o.LetIn("", o.ReplaceWith); err != nil {
+			return err
+		}
+		if o.ReplacedBy = o.growth.Wanted[0]; !o.EditFile {
+			o.entries = o.entries.Kept()
+		}
+	}
 	o.Drain.Force = o.Force
 	if o.Snapshot == "" && !o.SkipSnapshot {
 		name := strings.ReplaceAll(o.Cluster.Cluster.Name, "/", "-")
@@ -71,6 +87,9 @@ func (o *Options) Validate() error {
 	if o.Controller == "" {
 		err = errors.Join(err, errors.New("the controller's name is empty"))
 	}
+	if o.ReplaceWith != "" {
+		err = errors.Join(err, config.CheckTarget(o.ReplaceWith))
+	}
 	if o.Snapshot != "" && o.SkipSnapshot {
 		err = errors.Join(err, errors.New("--snapshot names a file, and --skip-snapshot wants none: give one of the two"))
 	}
@@ -79,6 +98,9 @@ func (o *Options) Validate() error {
 
 // Run does it.
 func (o *Options) Run(ctx context.Context) error {
+	if o.ReplaceWith != "" {
+		return o.replace(ctx)
+	}
 	return controlplane.Operation{
 		Options: &o.Options,
 		Command: commandName,
@@ -91,9 +113,27 @@ func (o *Options) Run(ctx context.Context) error {
 	}.Run(ctx)
 }
 
+// replace lets another host join in the controller's place.
+func (o *Options) replace(ctx context.Context) error {
+	return controlplane.Operation{
+		Options: &o.Options,
+		Command: commandName,
+		Check: func(c *controlplane.Cluster, ctx context.Context) error {
+			return c.PreflightReplacement(ctx, o.Removal, o.growth)
+		},
+		Confirm: (*controlplane.Cluster).ConfirmReplacement,
+		Steps: func(c *controlplane.Cluster) []step.Step {
+			return replacement(c, o.entries, c.LeavesFirst())
+		},
+		Summary: func(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.Replacement()) },
+	}.Run(ctx)
+}
+
 // summary says what has come of a run, and what is left to do.
-func summary(out io.Writer, c *controlplane.Cluster, _ step.Result) {
-	for _, line := range c.Aftermath() {
+func summary(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.Aftermath()) }
+
+func say(out io.Writer, lines []string) {
+	for _, line := range lines {
 		fmt.Fprintln(out, line)
 	}
 }

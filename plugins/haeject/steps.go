@@ -1,6 +1,8 @@
 package haeject
 
 import (
+	"slices"
+
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
 )
@@ -18,8 +20,50 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.CloseServers("Put the host's servers into maintenance and close what connections are left"),
 		c.Wipe("Take k0s's data off the host"),
 		c.Forget("Delete its Node, ControlNode and EtcdMember"),
-		c.BalanceRunning("Free the host's places in HAProxy"),
+		c.FreePlaces("Free the host's places in HAProxy"),
 		c.EditFile("Take the host out of the cluster file"),
 		c.VerifyRemoval("Verify that nothing of the host is left and the other controllers serve"),
 	}
+}
+
+// replacement is the runbook of --replace-with. A controller that works leaves once the new one is in: the control plane
+// bears as many failures meanwhile as before, and one of one or two controllers never has fewer. One that does not answer
+// leaves first: it counts for the quorum and gives nothing to it, and etcd lets nobody in where the members that are
+// connected would be no quorum with the new one still missing: of three with one dead, never. The old host's objects and
+// its entry in the file go last in either case: by them the next run finds it when this one is cut off.
+func replacement(c *controlplane.Cluster, hosts controlplane.Entries, leavesFirst bool) []step.Step {
+	prepare := []step.Step{
+		c.Hooks("Run the new host's own commands from before (hooks)", "before"),
+		c.Prepare("Give the new host its name and files"),
+		c.Stage("Put k0s on the new host"),
+		c.Renew("Renew the certificate by which HAProxy asks API servers whether they are ready"),
+	}
+	enter := []step.Step{
+		c.Join("Join the new controller"),
+		c.BalanceAll("Send connections to it, too"),
+		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),
+		hosts.Add("Add the new host to the cluster file"),
+	}
+	leave := []step.Step{
+		c.JudgeRemoval("See that the control plane bears the removal, now that nobody else changes it"),
+		c.Snapshot("Copy etcd's database to this machine"),
+		c.DrainServers("Let HAProxy give the old host no new connections"),
+		c.Yield("Hand the leadership of etcd to a controller that stays"),
+		c.DrainNode("Cordon and drain the old Node, through a controller that stays"),
+		c.Leave("Stop k0s on the old host and remove its member from etcd, in the order that keeps the quorum"),
+		c.CloseServers("Put the old host's servers into maintenance and close what connections are left"),
+		c.Wipe("Take k0s's data off the old host"),
+	}
+	end := []step.Step{
+		c.Forget("Delete the old host's Node, ControlNode and EtcdMember"),
+		c.FreePlaces("Free the old host's places in HAProxy"),
+		c.EditFile("Take the old host out of the cluster file"),
+		c.Verify("Verify etcd members, nodes, the API and every HAProxy server"),
+		c.VerifyRemoval("Verify that nothing of the old host is left"),
+		c.Hooks("Run the new host's own commands from after (hooks)", "after"),
+	}
+	if leavesFirst {
+		return slices.Concat(prepare, leave, enter, end)
+	}
+	return slices.Concat(prepare, enter, leave, end)
 }

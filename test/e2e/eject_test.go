@@ -45,6 +45,12 @@ func (s *site) refuses(says string, args ...string) {
 // their requests fails.
 func (s *site) ejectUnderLoad(args ...string) {
 	s.t.Helper()
+	s.underLoad(func() { s.eject(0, append(args, "--yes")...) })
+}
+
+// underLoad expects that no request through the load balancer fails while something is done.
+func (s *site) underLoad(act func()) {
+	s.t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", s.path("kubeconfig"))
 	if err != nil {
 		s.t.Fatal(err)
@@ -53,9 +59,9 @@ func (s *site) ejectUnderLoad(args ...string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := s.eject(0, append(args, "--yes")...)
+	act()
 	report := load.Stop()
-	s.t.Logf("eject %s took %s: %s", args[0], r.took.Round(time.Millisecond), report)
+	s.t.Logf("load through the load balancer: %s", report)
 	if len(report.Failures) > 0 {
 		s.t.Errorf("%d requests failed", len(report.Failures))
 	}
@@ -121,8 +127,10 @@ func TestEjectUnderLoad(t *testing.T) {
 	s.mustInit()
 	s.checkControlPlane(3)
 
+	for _, name := range guide {
+		s.keepPodNetwork(name)
+	}
 	follower := s.etcdList(0).follower()
-	s.keepPodNetwork(follower)
 	if r := s.eject(0, follower, "--dry-run=client"); !strings.Contains(r.stdout, "Nothing was changed") {
 		t.Error("a dry run must say so")
 	}
@@ -144,7 +152,8 @@ func TestEjectUnderLoad(t *testing.T) {
 		t.Error("a second run must say that there is nothing to do")
 	}
 
-	s.restorePodNetwork(follower)
+	t.Run("replaced", func(t *testing.T) { s.in(t).replaceFollower(follower) })
+
 	s.write(file)
 	s.mustInit()
 	s.checkControlPlane(3)
@@ -160,6 +169,46 @@ func TestEjectUnderLoad(t *testing.T) {
 	s.checkEjected(next, last)
 	s.checkClean(next)
 	s.refuses("last voting member", last, "--allow-single")
+
+	s.restorePodNetwork(next)
+	s.refuses("use --allow-single", last, "--replace-with", s.target(next))
+	s.ejectUnderLoad(last, "--replace-with", s.target(next), "--skip-snapshot", "--allow-single")
+	s.checkEjected(last, next)
+	s.checkClean(last)
+}
+
+// target is a host as it is named on the command line.
+func (s *site) target(name string) string { return "root@" + s.host(name).Address().String() }
+
+// replaceFollower puts the one that was ejected in the place of the follower that is left, by a command that is killed while
+// either is under way.
+func (s *site) replaceFollower(by string) {
+	s.restorePodNetwork(by)
+	follower := s.etcdList(0).follower()
+	args := []string{follower, "--replace-with", s.target(by), "--skip-snapshot"}
+	if r := s.eject(0, append(args, "--dry-run=client")...); !strings.Contains(r.stdout, "Nothing was changed") || !strings.Contains(r.stdout, by+": write k0s.yaml") {
+		s.t.Error("a dry run must show the join")
+	}
+	s.underLoad(func() {
+		for _, moment := range []string{"Join the new controller: joining", "Let HAProxy give the old host"} {
+			if !s.ejectUntil(moment, args...) {
+				s.t.Errorf("no run came to %q", moment)
+			}
+		}
+		s.eject(0, append(args, "--yes")...)
+	})
+	s.checkEjected(follower, slices.DeleteFunc(slices.Clone(guide), func(name string) bool { return name == follower })...)
+	s.checkClean(follower)
+	s.checkEntry(by)
+	s.restorePodNetwork(follower)
+}
+
+// checkEntry sees that the file names the host.
+func (s *site) checkEntry(name string) {
+	s.t.Helper()
+	if data, err := os.ReadFile(s.path("cluster.yaml")); err != nil || !strings.Contains(string(data), s.host(name).Address().String()+",") {
+		s.t.Errorf("the file does not name %s: %v\n%s", name, err, data)
+	}
 }
 
 // keepPodNetwork keeps a copy of the pod network that the lab brings with its hosts: an ejected host has none.
@@ -189,7 +238,7 @@ func (s *site) checkLeaseIsRespected(name string) {
 // TestEjectDeadAndKilled takes out a host that is dead, and another one by a command that is killed again and again.
 func TestEjectDeadAndKilled(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "guide", "cp4")
+	s := newSite(t, "guide", "cp4", "cp5")
 	all := append(slices.Clone(guide), "cp4")
 	s.write(clusterFile{members: controller(all...)})
 	s.mustInit()
@@ -205,6 +254,9 @@ func TestEjectDeadAndKilled(t *testing.T) {
 	}
 	left := all[1:]
 	s.checkEjected(dead, left...)
+
+	t.Run("replaced", func(t *testing.T) { s.in(t).replaceDead("cp4", "cp5", append(slices.Clone(left[:2]), "cp5")...) })
+	left = append(slices.Clone(left[:2]), "cp5")
 
 	list := s.etcdList(0)
 	frozen := list.follower()
@@ -232,12 +284,33 @@ func TestEjectDeadAndKilled(t *testing.T) {
 	s.checkClean(victim)
 }
 
+// replaceDead kills a host and puts another one in its place, by a command that is killed again and again.
+func (s *site) replaceDead(dead, by string, left ...string) {
+	if err := s.host(dead).Kill(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	args := []string{dead, "--replace-with", s.target(by), "--skip-snapshot"}
+	for _, moment := range []string{"Put the old host's servers", "Join the new controller: joining", "Free the old host's places"} {
+		if !s.ejectUntil(moment, args...) {
+			s.t.Errorf("no run came to %q", moment)
+		}
+	}
+	args = append(args, "--yes")
+	s.eject(0, args...)
+	s.checkEjected(dead, left...)
+	s.checkEntry(by)
+	if r := s.eject(0, args...); !strings.Contains(r.stdout, by+" has taken the place of "+dead) {
+		s.t.Error("a run that has nothing left to do must say so")
+	}
+	s.checkEjected(dead, left...)
+}
+
 // ejectUntil kills ha-eject (SIGKILL) at a moment, "step" or "step: what it says of a host", both by how they begin. It
 // tells whether there was such a moment.
-func (s *site) ejectUntil(moment, name string) bool {
+func (s *site) ejectUntil(moment string, args ...string) bool {
 	s.t.Helper()
 	step, text, within := strings.Cut(moment, ": ")
-	command := exec.CommandContext(s.t.Context(), absolute(s.t, haEject), "-f", s.path("cluster.yaml"), name, "--yes", "--skip-snapshot", "--progress=json")
+	command := exec.CommandContext(s.t.Context(), absolute(s.t, haEject), append(args, "-f", s.path("cluster.yaml"), "--yes", "--skip-snapshot", "--progress=json")...)
 	command.Dir = s.dir
 	command.Env = append(os.Environ(), "SSH_KNOWN_HOSTS="+s.KnownHosts(), "SSH_AUTH_SOCK=")
 	stderr, err := command.StderrPipe()

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
@@ -19,6 +21,27 @@ import (
 type api struct {
 	kube *kube.Cluster
 	etcd members
+	via  *route
+}
+
+// route leads to the API server of the host that it is set to. k0s's own kubeconfig is good for every controller's: the
+// cluster has one CA, and each API server answers as localhost.
+type route struct {
+	mu   sync.Mutex
+	host remote
+}
+
+func (r *route) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	r.mu.Lock()
+	host := r.host
+	r.mu.Unlock()
+	return host.DialContext(ctx, network, address)
+}
+
+func (r *route) lead(to remote) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.host = to
 }
 
 // connectAPI opens the way to the seed's API server and etcd, once k0s has made their certificates.
@@ -30,7 +53,8 @@ func (c *Cluster) connectAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k, err := kube.Connect(kubeconfig, c.seed.conn.DialContext)
+	via := &route{host: c.seed.conn}
+	k, err := kube.Connect(kubeconfig, via.dial)
 	if err != nil {
 		return err
 	}
@@ -38,7 +62,20 @@ func (c *Cluster) connectAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.api = &api{kube: k, etcd: e}
+	c.api = &api{kube: k, etcd: e, via: via}
+	return nil
+}
+
+// reseed lets another controller stand for the control plane. The API's client stays: somebody renews the Lease by it.
+func (c *Cluster) reseed(ctx context.Context, seed *machine) error {
+	e, err := etcd.Connect(ctx, seed.conn, seed.host.DataDirOrDefault())
+	if err != nil {
+		return at(seed.host.Conn, err)
+	}
+	_ = c.api.etcd.Close() // nothing is asked of it any more
+	c.seed, c.api.etcd = seed, e
+	c.api.via.lead(seed.conn)
+	c.api.kube.Close()
 	return nil
 }
 

@@ -53,6 +53,11 @@ func (c *Cluster) running(m *machine) bool {
 	return m == c.seed || m.voter || c.down() && m.belongs() && m.etcdData
 }
 
+// staying tells which of them take connections once the one that leaves has left.
+func (c *Cluster) staying(m *machine) bool {
+	return c.running(m) && (c.leaving == nil || m != c.leaving.machine)
+}
+
 // down tells that there is a control plane, but that nobody can say who belongs to it.
 func (c *Cluster) down() bool { return c.exists() && !c.known }
 
@@ -68,6 +73,9 @@ func (c *Cluster) servers(active func(*machine) bool) []haproxy.Server {
 		if active(m) || !slices.Contains(c.joiners, m) {
 			servers = append(servers, haproxy.Server{Name: m.name(), Address: m.address, Active: active(m)})
 		}
+	}
+	if l := c.leaving; l.keepsPlace() && active(l.machine) {
+		servers = append(servers, haproxy.Server{Name: l.name(), Address: l.machine.address, Active: true})
 	}
 	return append(servers, c.outsiders...)
 }

@@ -36,8 +36,19 @@ func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 	if err != nil {
 		return refusal(append(slices.Clone(c.problems), at(c.seed.host.Conn, err)))
 	}
-	c.leaveOut(members, g.Wanted)
+	problems := c.checkGrowth(ctx, members, g)
+	if len(problems) == 0 {
+		problems = c.checkWanted(ctx, g)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return refusal(problems)
+}
 
+// checkGrowth gathers what stands against letting controllers in beside the members.
+func (c *Cluster) checkGrowth(ctx context.Context, members []etcd.Member, g Growth) []error {
+	c.leaveOut(members, g.Wanted)
 	problems := slices.Clone(c.problems)
 	problems = append(problems, c.checkHosts()...)
 	problems = append(problems, c.checkPorts()...)
@@ -50,14 +61,7 @@ func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 		balancing = c.checkHAProxy(ctx)
 	}
 	problems = append(problems, balancing...)
-	problems = append(problems, c.checkRoutes(ctx)...)
-	if len(problems) == 0 {
-		problems = c.checkWanted(ctx, g)
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return refusal(problems)
+	return append(problems, c.checkRoutes(ctx)...)
 }
 
 // runningMembers lists the members of a control plane that runs, which a control plane on its way up soon does.
@@ -91,11 +95,14 @@ func (c *Cluster) leaveOut(members []etcd.Member, wanted []*config.Host) {
 	c.controllers = slices.DeleteFunc(c.controllers, func(m *machine) bool { return !stays(m, m.address.String()) })
 	for _, m := range c.unseen {
 		if m.host.IsController() && !stays(m, m.host.Address()) {
-			c.problems = slices.DeleteFunc(c.problems, func(err error) bool {
-				return errors.Is(m.trouble, err) || errors.Is(err, m.trouble)
-			})
+			c.forgive(m.trouble)
 		}
 	}
+}
+
+// forgive takes a host that could not be looked at out of the problems, since this run does not need it.
+func (c *Cluster) forgive(trouble error) {
+	c.problems = slices.DeleteFunc(c.problems, func(err error) bool { return errors.Is(trouble, err) || errors.Is(err, trouble) })
 }
 
 // checkSettled looks whether nothing else is going on in the control plane, and whether all of it is well.
@@ -154,10 +161,13 @@ func (c *Cluster) checkMembersVersions() []error {
 const settleTimeout = 3 * time.Second
 
 // checkEtcd asks every member of the file. Members of this file that are still on their way in are completed by this
-// run; those that the file does not name were asked for their API server.
+// run; those that the file does not name were asked for their API server. One that leaves before may be in any condition.
 func (c *Cluster) checkEtcd(ctx context.Context) []error {
 	answeredFor := func(member etcd.Member) bool {
 		m := c.controllerAt(member)
+		if c.leaving != nil && member.ID == c.leaving.member.ID {
+			return true
+		}
 		return m == nil && !member.Idle() || m != nil && !m.voter
 	}
 	voters := slices.DeleteFunc(slices.Clone(c.controllers), func(m *machine) bool { return !m.voter })

@@ -196,6 +196,7 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 	if err != nil {
 		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
 	}
+	m.voter = true
 	line.Update("waiting for its API server")
 	return nil
 }
@@ -203,6 +204,9 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 func (c *Cluster) awaitController(ctx context.Context, m *machine) error {
 	if err := c.await(ctx, "the API server on "+m.name()+" is ready", m.up); err != nil {
 		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
+	}
+	if err := m.lookAtController(ctx); err != nil { // it was another host when it was looked at first
+		return at(m.host.Conn, err)
 	}
 	c.report.Host(m.name()).Done("ready")
 	return nil

@@ -25,7 +25,7 @@ func (c *Cluster) present(ctx context.Context) (s etcd.State, peers map[uint64]p
 	}
 	// Whom a controller that stays lists is a member, whatever the one that leaves says.
 	for id, view := range s.Views {
-		if id == c.leaving.member.ID {
+		if id == c.leaving.member.ID && c.seed != c.leaving.machine {
 			continue
 		}
 		for _, m := range view.Members {
@@ -43,6 +43,9 @@ func (c *Cluster) seedMember(s etcd.State) etcd.Member {
 
 // judgeRemoval looks once more whether the control plane bears the removal.
 func (c *Cluster) judgeRemoval(ctx context.Context) error {
+	if err := c.handOver(ctx); err != nil {
+		return err
+	}
 	s, _, there, err := c.present(ctx)
 	if err != nil || !there {
 		return err
@@ -119,7 +122,10 @@ func (c *Cluster) detailYield(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	to, found := etcd.Successor(s, c.leaving.member.ID)
-	if !found {
+	switch {
+	case !found && c.expected() > 0:
+		return []string{fmt.Sprintf("from %s to the one that has joined", c.leaving.member)}, nil
+	case !found:
 		return nil, errNoSuccessor
 	}
 	return []string{fmt.Sprintf("from %s to %s", c.leaving.member, to)}, nil
@@ -145,7 +151,7 @@ func (c *Cluster) yield(ctx context.Context) error {
 // stopped first, which ends its connections gracefully, and then removed. Of two, each is needed for the quorum: the
 // member is removed while both are up, and k0s is stopped at once. A learner's vote is needed by nobody.
 func (c *Cluster) stopsFirst(s etcd.State) bool {
-	return etcd.Voters(s.Members) >= 3 || c.leaving.member.Learner
+	return etcd.Voters(s.Members)+c.expected() >= 3 || c.leaving.member.Learner
 }
 
 func (c *Cluster) skipLeave(ctx context.Context) (string, error) {

@@ -90,6 +90,20 @@ func (c *Cluster) drainServers(ctx context.Context) error {
 	})
 }
 
+func (c *Cluster) skipFree(ctx context.Context) (string, error) {
+	if c.expected() > 0 {
+		return "", nil // a dry run: it has its places until the one that replaces it has joined
+	}
+	return c.skipBalance(c.staying)(ctx)
+}
+
+func (c *Cluster) detailFree(ctx context.Context) ([]string, error) {
+	if c.expected() > 0 {
+		return c.detailServers("free the places of %s")(ctx)
+	}
+	return c.detailBalance(c.staying)(ctx)
+}
+
 func (c *Cluster) noteDrained(b *balancer) {
 	c.leaving.mu.Lock()
 	defer c.leaving.mu.Unlock()

@@ -168,6 +168,7 @@ func (c *Cluster) Aftermath() []string {
 	}
 	clean := "k0s stop; k0s reset; rm -rf /etc/cni /opt/cni /etc/k0s/k0s.yaml"
 	switch {
+	case l.unknown():
 	case l.machine == nil:
 		lines = append(lines, fmt.Sprintf("Its host could not be reached. If it ever comes back, run on it: %s", clean))
 	case l.KeepData:

@@ -58,6 +58,11 @@ func (c *Cluster) Forget(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipForget, Detail: c.detailForget, Run: c.forget}
 }
 
+// FreePlaces makes every HAProxy have the controllers alone that stay.
+func (c *Cluster) FreePlaces(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipFree, Detail: c.detailFree, Run: c.balance(c.staying)}
+}
+
 // EditFile takes the host's entry out of the cluster file.
 func (c *Cluster) EditFile(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipEdit, Detail: c.detailEdit, Run: c.edit}

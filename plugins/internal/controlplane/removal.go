@@ -31,6 +31,8 @@ type Removal struct {
 	Force       bool   // also when the host cannot be reached and runs all the same
 	KeepData    bool   // k0s is stopped, and everything of it stays on the host
 	EditFile    bool   // the host's entry goes from the cluster file
+	// ReplacedBy joins in its place; nil when nobody does.
+	ReplacedBy *config.Host
 }
 
 // leaver is the controller that leaves, and how far that has come. What it was called, and what is left of it, is known
@@ -47,6 +49,8 @@ type leaver struct {
 	node        *kube.Node   // nil when there is none (any more)
 	controlNode string
 	etcdMember  string
+
+	first bool // it leaves before the one that replaces it joins
 
 	removed  bool // etcd was told to forget the member: there is no way back
 	saved    bool // the snapshot, by this run
@@ -90,14 +94,17 @@ func (c *Cluster) PreflightRemoval(ctx context.Context, r Removal) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	problems := c.judge(ctx, s)
-	problems = append(problems, c.checkStaying(ctx, s)...)
-	problems = append(problems, c.checkLeaver(ctx)...)
-	problems = append(problems, c.checkBalancers(ctx)...)
+	problems := append(c.judge(ctx, s), c.checkRemoval(ctx, s)...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return refusal(problems)
+}
+
+// checkRemoval gathers what stands against the removal apart from what etcd says of it.
+func (c *Cluster) checkRemoval(ctx context.Context, s etcd.State) []error {
+	problems := append(c.checkStaying(ctx, s), c.checkLeaver(ctx)...)
+	return append(problems, c.checkBalancers(ctx)...)
 }
 
 // findLeaver finds out whom the argument names, and takes it out of the cluster that is worked on.
@@ -122,11 +129,14 @@ func (c *Cluster) findLeaver(ctx context.Context, r Removal) error {
 	if found, err = identify(r.Controller, append(known, objects...)); err != nil {
 		return &cli.UsageError{Err: err}
 	}
+	if len(found) == 0 && c.replaced(s) {
+		return nil
+	}
 	if len(found) == 0 {
 		return c.unknown(r.Controller, s)
 	}
 	c.takeOut(found, r)
-	if c.leaving.machine == c.seed { // an object alone has told
+	if c.leaving.machine == c.seed && c.chooseSurvivor(s) != nil { // an object alone has told
 		_ = errors.Join(c.api.etcd.Close()) // nothing was asked of it
 		c.api = nil
 		return c.connectSurvivor(ctx, s)
@@ -136,7 +146,9 @@ func (c *Cluster) findLeaver(ctx context.Context, r Removal) error {
 
 // connectSurvivor makes a controller that stays the seed.
 func (c *Cluster) connectSurvivor(ctx context.Context, s etcd.State) error {
-	c.seed = c.chooseSurvivor(s)
+	if c.seed = c.chooseSurvivor(s); c.seed == nil && c.leaving.ReplacedBy != nil {
+		c.seed = c.leaving.alone(s)
+	}
 	switch {
 	case c.seed != nil:
 		return at(c.seed.host.Conn, c.connectAPI(ctx))
@@ -159,7 +171,7 @@ func (c *Cluster) unknown(argument string, s etcd.State) error {
 		names[i] = m.String()
 	}
 	return fmt.Errorf("%q is no controller of %s, of etcd (%s) or of the cluster's objects: it has been ejected already, or never "+
-		"was one", argument, c.file.Name, strings.Join(names, ", "))
+		"was one%s", argument, c.file.Name, strings.Join(names, ", "), c.leaving.hint())
 }
 
 // identities is what the file and etcd know of controllers.
@@ -264,17 +276,26 @@ func (c *Cluster) judge(ctx context.Context, s etcd.State) []error {
 	if !there {
 		return nil // it is done
 	}
-	problems := unjoin(etcd.CanRemove(s, member.ID))
-	if left := etcd.Voters(s.Members) - 1; left == 1 && !member.Learner && !l.AllowSingle {
-		problems = append(problems, errors.New("one controller would be left, and the cluster's data would be on that host alone: "+
-			"use --allow-single when you mean it"))
-	}
+	problems := c.judgeMember(s, member)
 	state, err := c.api.kube.UpgradeInProgress(ctx)
 	switch {
 	case err != nil:
 		problems = append(problems, at(c.seed.host.Conn, err))
 	case state != "":
 		problems = append(problems, fmt.Errorf("a k0s upgrade is in progress (%s): wait until it is done, or delete its Plan", state))
+	}
+	return problems
+}
+
+// judgeMember says why etcd does not bear the removal. While one that replaces it has yet to join, it does not come to that.
+func (c *Cluster) judgeMember(s etcd.State, member etcd.Member) []error {
+	var problems []error
+	if c.expected() == 0 {
+		problems = unjoin(etcd.CanRemove(s, member.ID))
+	}
+	if left := etcd.Voters(s.Members) + c.expected() - 1; left == 1 && !member.Learner && !c.leaving.AllowSingle {
+		problems = append(problems, errors.New("one controller would be left, and the cluster's data would be on that host alone: "+
+			"use --allow-single when you mean it"))
 	}
 	return problems
 }
@@ -401,12 +422,17 @@ func (c *Cluster) checkBalancers(ctx context.Context) []error {
 
 // ConfirmRemoval says what will be done, and asks.
 func (c *Cluster) ConfirmRemoval(ctx context.Context, confirmer *cli.Confirmer) error {
+	return c.confirm(ctx, confirmer, c.consequences(ctx), "Eject "+c.leaving.name()+"?")
+}
+
+// confirm says what the user is to know, and asks.
+func (c *Cluster) confirm(ctx context.Context, confirmer *cli.Confirmer, lines []string, question string) error {
 	var asked error
 	c.report.Prompt(func() {
-		for _, line := range c.consequences(ctx) {
+		for _, line := range lines {
 			fmt.Fprintln(confirmer.Out, line)
 		}
-		asked = confirmer.Confirm(ctx, "Eject "+c.leaving.name()+"?", "use --yes when you mean it")
+		asked = confirmer.Confirm(ctx, question, "use --yes when you mean it")
 	})
 	return asked
 }
@@ -420,7 +446,7 @@ func (c *Cluster) consequences(ctx context.Context) []string {
 	}
 	lines := []string{who + " leaves the control plane at " + c.Address() + "."}
 	if l.member.ID != 0 {
-		left := c.voting()
+		left := c.voting() + c.coming()
 		lines = append(lines, fmt.Sprintf("  etcd: %s is removed; voters that remain: %d, of which %d may fail", l.member, left, etcd.Tolerates(left)))
 	}
 	switch reason, _ := c.skipDrain(ctx); {

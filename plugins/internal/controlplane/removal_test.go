@@ -88,7 +88,12 @@ type removalWorld struct {
 
 func newRemovalWorld(t *testing.T, change ...func(w *removalWorld)) *removalWorld {
 	t.Helper()
-	w := &removalWorld{world: newWorld(t, guideFile), fleet: &fleet{leader: 0xa1, silent: map[uint64]bool{}}}
+	return newRemovalWorldOf(t, guideFile, change...)
+}
+
+func newRemovalWorldOf(t *testing.T, file string, change ...func(w *removalWorld)) *removalWorld {
+	t.Helper()
+	w := &removalWorld{world: newWorld(t, file), fleet: &fleet{leader: 0xa1, silent: map[uint64]bool{}}}
 	addresses := []string{"10.10.0.2", "10.10.1.2", "10.10.2.2"}
 	w.controlPlane(addresses...)
 	for i, address := range addresses {

@@ -177,10 +177,10 @@ func (c *Cluster) exchange(ctx context.Context) []string {
 	if c.coming() == 0 {
 		joins = who + " is a controller at " + c.Address() + " already."
 	}
-	leaves := []string{l.name() + " has left already."}
-	if !l.unknown() {
-		leaves = c.consequences(ctx)
+	if l.unknown() {
+		return []string{joins, l.name() + " has left already."}
 	}
+	leaves := c.consequences(ctx)
 	if l.first && c.coming() > 0 {
 		return append(leaves, "Then "+joins)
 	}

@@ -23,7 +23,11 @@ type action struct {
 	note     string // said before the question
 	// membership tells that members come or go, which k0s's own upgrades do not bear.
 	membership bool
-	run        func(ctx context.Context, p picture) error
+	// plan says what run would do, one thing a line.
+	plan func(p picture) []string
+	run  func(ctx context.Context, p picture) error
+	// done says what has come of it.
+	done string
 }
 
 // open connects to the members, one of which must answer.
@@ -48,13 +52,17 @@ func (o *Options) open(ctx context.Context) (*fleet, picture, error) {
 	return nil, p, errors.New("finding the members: the cluster has no EtcdMember objects: name the hosts with -f cluster.yaml")
 }
 
-// carryOut judges, asks, locks, judges again by a new look, and does it.
+// carryOut judges, asks, locks, judges again by a new look, and does it. A dry run ends when it has judged.
 func (o *Options) carryOut(ctx context.Context, f *fleet, p picture, a action) error {
 	if err := f.permits(ctx, p, a); err != nil {
 		return err
 	}
 	if a.note != "" {
 		fmt.Fprintln(o.ErrOut, a.note)
+	}
+	if o.DryRun == "client" {
+		o.printPlan(a.plan(p)...)
+		return nil
 	}
 	if a.question != "" {
 		if err := o.confirmer().Confirm(ctx, a.question, "use --yes when you mean it"); err != nil {
@@ -71,10 +79,21 @@ func (o *Options) carryOut(ctx context.Context, f *fleet, p picture, a action) e
 		return err
 	}
 	err = a.run(ctx, p)
-	if errors.Is(err, etcd.ErrUnsafe) {
+	switch {
+	case errors.Is(err, etcd.ErrUnsafe):
 		return cli.Refuse("%w", err)
+	case err == nil:
+		fmt.Fprint(o.Out, a.done)
 	}
 	return err
+}
+
+// printPlan prints what would be done, in its order.
+func (o *Options) printPlan(lines ...string) {
+	for i, line := range lines {
+		fmt.Fprintf(o.Out, "%2d. %s\n", i+1, line)
+	}
+	fmt.Fprintln(o.Out, "Nothing was changed (dry run).")
 }
 
 // permits refuses what would be unsafe.

@@ -3,6 +3,7 @@ package etcdmembers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 // What is done to a cluster, through whom, and what is refused. Nobody is there to be asked unless --yes is given.
@@ -107,6 +109,61 @@ func TestActions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A dry run judges, asks nobody, changes nothing, and says what a run does.
+func TestDryRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "etcd.db")
+	learner := func(c *fakeCluster) {
+		m := member(0xd4, "cp4", "10.10.3.2")
+		m.Learner = true
+		c.members = append(c.members, m)
+	}
+	none := func(*fakeCluster) {}
+	var all strings.Builder
+	for _, k := range []struct {
+		name   string
+		change func(c *fakeCluster)
+		act    func(*Options, context.Context) error
+		code   int
+	}{
+		{"remove cp3", none, func(o *Options, ctx context.Context) error { return o.remove(ctx, "cp3") }, 0},
+		{"remove the leader", none, func(o *Options, ctx context.Context) error { return o.remove(ctx, "cp1") }, 0},
+		{"remove a dead leader", func(c *fakeCluster) { c.unseen["10.10.0.2"], c.leader = errBroken, 0xb2 },
+			func(o *Options, ctx context.Context) error { return o.remove(ctx, "cp1") }, 0},
+		{"remove what the others need", func(c *fakeCluster) { c.unseen["10.10.2.2"] = errBroken },
+			func(o *Options, ctx context.Context) error { return o.remove(ctx, "cp2") }, 3},
+		{"promote", learner, func(o *Options, ctx context.Context) error { return o.promote(ctx, "cp4") }, 0},
+		{"move-leader", none, func(o *Options, ctx context.Context) error { return o.moveLeader(ctx, "") }, 0},
+		{"defrag", none, (*Options).defrag, 0},
+		{"defrag a sick one", func(c *fakeCluster) { c.unseen["10.10.2.2"] = errBroken }, (*Options).defrag, 3},
+		{"alarms disarm", func(c *fakeCluster) { c.alarms = []etcd.Alarm{{Member: 0xb2, Type: etcd.NoSpace}} }, (*Options).disarm, 0},
+		{"snapshot", none, func(o *Options, ctx context.Context) error { return o.snapshot(ctx, file) }, 0},
+		{"snapshot over a file", func(*fakeCluster) {
+			if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, func(o *Options, ctx context.Context) error { return o.snapshot(ctx, file) }, 0},
+	} {
+		c := newCluster(t)
+		c.o.DryRun = "client"
+		k.change(c)
+		err := k.act(c.o, t.Context())
+		if cli.ExitCode(err) != k.code {
+			t.Errorf("%s: got %v", k.name, err)
+		}
+		if len(c.did) > 0 {
+			t.Errorf("%s: it did %q", k.name, c.did)
+		}
+		fmt.Fprintf(&all, "# %s\n%s", k.name, c.out)
+		if err != nil {
+			fmt.Fprintf(&all, "error: %v\n", err)
+		}
+	}
+	if data, err := os.ReadFile(file); string(data) != "mine" {
+		t.Errorf("the file is %q, %v", data, err)
+	}
+	golden.Compare(t, "dryrun", strings.ReplaceAll(all.String(), filepath.Dir(file)+"/", ""))
 }
 
 func TestARemovalThatTakesNoEffectIsAnError(t *testing.T) {

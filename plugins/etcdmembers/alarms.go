@@ -19,7 +19,7 @@ func newAlarms(o *Options) *cobra.Command {
 		Args:  arguments(0, 0, "the one command is disarm"),
 		RunE:  o.run(func(command *cobra.Command, _ []string) error { return o.showAlarms(command.Context()) }),
 	}
-	command.AddCommand(o.addYes(&cobra.Command{
+	command.AddCommand(o.changes(&cobra.Command{
 		Use:   "disarm",
 		Short: "End all alarms whose cause is gone",
 		Long: `End all alarms whose cause is gone.
@@ -70,10 +70,18 @@ func (o *Options) disarm(ctx context.Context) error {
 		fmt.Fprintln(o.Out, "No alarm is raised.")
 		return nil
 	}
-	err = o.carryOut(ctx, f, p, action{
+	return o.carryOut(ctx, f, p, action{
 		verb:     "disarming " + strings.Join(texts, ", "),
 		judge:    func(p picture) error { return etcd.CanDisarm(p.state) },
 		question: fmt.Sprintf("Disarm %s?", strings.Join(texts, ", ")),
+		plan: func(p picture) []string {
+			var lines []string
+			for _, text := range alarmTexts(p.state) {
+				lines = append(lines, "disarm "+text)
+			}
+			return lines
+		},
+		done: fmt.Sprintf("Disarmed: %s\n", strings.Join(texts, ", ")),
 		run: func(ctx context.Context, p picture) error {
 			by, found := etcd.Successor(p.state)
 			if leader, known := p.state.Member(p.state.Leader()); known && p.tunnels[leader.ID] != nil {
@@ -90,8 +98,4 @@ func (o *Options) disarm(ctx context.Context) error {
 			return nil
 		},
 	})
-	if err == nil {
-		fmt.Fprintf(o.Out, "Disarmed: %s\n", strings.Join(texts, ", "))
-	}
-	return err
 }

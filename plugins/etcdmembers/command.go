@@ -91,8 +91,9 @@ func arguments(least, most int, remedy string) cobra.PositionalArgs {
 	}
 }
 
-// addYes adds the flag of commands that ask before they act.
-func (o *Options) addYes(command *cobra.Command) *cobra.Command {
+// changes adds the flags of commands that change something.
+func (o *Options) changes(command *cobra.Command) *cobra.Command {
+	command.Flags().StringVar(&o.DryRun, "dry-run", o.DryRun, `"none", or "client" to print what would be done`)
 	command.Flags().BoolVarP(&o.Yes, "yes", "y", false, "answer yes to every question, save those about unknown host keys")
 	return command
 }

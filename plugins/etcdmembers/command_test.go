@@ -50,6 +50,7 @@ func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
 		"one to defragment":    {[]string{"defrag", "a"}, cli.ExitUsage, `unexpected argument "a"`},
 		"an unknown on alarms": {[]string{"alarms", "arm"}, cli.ExitUsage, `unexpected argument "arm"`},
 		"one to disarm":        {[]string{"alarms", "disarm", "a"}, cli.ExitUsage, `unexpected argument "a"`},
+		"an odd dry run":       {[]string{"defrag", "--dry-run", "server"}, cli.ExitUsage, "--dry-run=server: want none or client"},
 		"no SSH for a change":  {[]string{"defrag", "--ssh=false"}, cli.ExitUsage, "unknown flag: --ssh"},
 	} {
 		t.Run(name, func(t *testing.T) {

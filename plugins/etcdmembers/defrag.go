@@ -13,7 +13,7 @@ import (
 )
 
 func newDefrag(o *Options) *cobra.Command {
-	return o.addYes(&cobra.Command{
+	return o.changes(&cobra.Command{
 		Use:   "defrag",
 		Short: "Give back the unused space of every member's database",
 		Long: `Give back the unused space of every member's database, one member at a time, the leader last.
@@ -36,6 +36,14 @@ func (o *Options) defrag(ctx context.Context) error {
 		judge: func(p picture) error { return etcd.CanDefragment(p.state) },
 		question: fmt.Sprintf("Defragment %d members, one after the other? Each answers nothing for a while.",
 			len(p.state.Members)),
+		plan: func(p picture) []string {
+			var lines []string
+			for _, m := range etcd.DefragmentOrder(p.state) {
+				status := p.state.Views[m.ID].Status
+				lines = append(lines, fmt.Sprintf("defragment %s: %s, of which %s are in use", m, sizeText(status.DBSize), sizeText(status.DBInUse)))
+			}
+			return lines
+		},
 		run: func(ctx context.Context, p picture) error {
 			for _, m := range etcd.DefragmentOrder(p.state) {
 				if err := o.defragOne(ctx, f, p, m); err != nil {

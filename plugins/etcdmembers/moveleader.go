@@ -11,7 +11,7 @@ import (
 )
 
 func newMoveLeader(o *Options) *cobra.Command {
-	return o.addYes(&cobra.Command{
+	return o.changes(&cobra.Command{
 		Use:   "move-leader [TO]",
 		Short: "Hand the leadership of etcd to another member",
 		Long: `Hand the leadership of etcd to another member, as before its host is taken down: no election is needed then.
@@ -50,17 +50,19 @@ func (o *Options) moveLeader(ctx context.Context, argument string) error {
 		}
 	}
 	from, _ := p.state.Member(p.state.Leader())
-	err = o.carryOut(ctx, f, p, action{
+	return o.carryOut(ctx, f, p, action{
 		verb:     "moving the leadership to " + to.String(),
 		judge:    func(p picture) error { return etcd.CanMoveLeader(p.state, to.ID) },
 		question: fmt.Sprintf("Move the leadership of etcd from %s to %s?", from, to),
+		plan:     func(picture) []string { return []string{moveLine(from, to)} },
+		done:     fmt.Sprintf("%s leads.\n", to),
 		run: func(ctx context.Context, p picture) error {
 			leader, _ := p.state.Member(p.state.Leader())
 			return p.through(leader).MoveLeader(ctx, to)
 		},
 	})
-	if err == nil {
-		fmt.Fprintf(o.Out, "%s leads.\n", to)
-	}
-	return err
+}
+
+func moveLine(from, to etcd.Member) string {
+	return fmt.Sprintf("move the leadership from %s to %s", from, to)
 }

@@ -33,6 +33,7 @@ type Options struct {
 	Watch    bool
 	Interval time.Duration
 	Yes      bool
+	DryRun   string // "none" or "client"
 
 	file   *config.File // after Complete; nil without one
 	world  world        // after Complete
@@ -48,6 +49,7 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 		Timeout:   5 * time.Second,
 		Output:    "table",
 		Interval:  2 * time.Second,
+		DryRun:    "none",
 	}
 }
 
@@ -81,6 +83,9 @@ func (o *Options) Validate() error {
 	}
 	if o.SSHPort < 0 || o.SSHPort > 65535 {
 		errs = append(errs, fmt.Errorf("--ssh-port=%d: want a port number", o.SSHPort))
+	}
+	if o.DryRun != "none" && o.DryRun != "client" {
+		errs = append(errs, fmt.Errorf("--dry-run=%s: want none or client", o.DryRun))
 	}
 	if !o.SSH && o.File != "" {
 		errs = append(errs, errors.New("-f names hosts to reach by SSH, and --ssh=false forbids it: give one of the two"))

@@ -11,7 +11,7 @@ import (
 )
 
 func newPromote(o *Options) *cobra.Command {
-	return o.addYes(&cobra.Command{
+	return o.changes(&cobra.Command{
 		Use:   "promote NAME|ID",
 		Short: "Make a learner a voter",
 		Long: `Make a learner a voter.
@@ -33,11 +33,15 @@ func (o *Options) promote(ctx context.Context, argument string) error {
 	if err != nil {
 		return err
 	}
-	err = o.carryOut(ctx, f, p, action{
+	return o.carryOut(ctx, f, p, action{
 		verb:       "promoting " + m.String(),
 		judge:      func(p picture) error { return etcd.CanPromote(p.state, m.ID) },
 		question:   fmt.Sprintf("Let %s vote? There will be %d voters.", m, etcd.Voters(p.state.Members)+1),
 		membership: true,
+		plan: func(picture) []string {
+			return []string{"promote " + m.String() + ", unless etcd says that it has not caught up"}
+		},
+		done: fmt.Sprintf("%s votes.\n", m),
 		run: func(ctx context.Context, p picture) error {
 			leader, _ := p.state.Member(p.state.Leader())
 			if p.tunnels[leader.ID] == nil {
@@ -46,8 +50,4 @@ func (o *Options) promote(ctx context.Context, argument string) error {
 			return p.through(leader).Promote(ctx, m)
 		},
 	})
-	if err == nil {
-		fmt.Fprintf(o.Out, "%s votes.\n", m)
-	}
-	return err
 }

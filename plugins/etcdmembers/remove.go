@@ -13,7 +13,7 @@ import (
 )
 
 func newRemove(o *Options) *cobra.Command {
-	return o.addYes(&cobra.Command{
+	return o.changes(&cobra.Command{
 		Use:   "remove NAME|ID",
 		Short: "Remove a member from etcd, through one that remains",
 		Long: `Remove a member from etcd, through one that remains.
@@ -43,22 +43,20 @@ func (o *Options) remove(ctx context.Context, argument string) error {
 		note = fmt.Sprintf("note: %s is alive. Removing it from etcd leaves its k0s, its Node and its servers in HAProxy behind: "+
 			"kubectl ha-eject %s is the whole procedure.", m, argumentFor(m))
 	}
-	err = o.carryOut(ctx, f, p, action{
+	done := fmt.Sprintf("%s is removed from etcd.\n", m)
+	if name := objectOf(p.objects, m); name != "" {
+		done += fmt.Sprintf("Its EtcdMember object stays; when its host is gone for good: kubectl delete etcdmember %s\n", name)
+	}
+	return o.carryOut(ctx, f, p, action{
 		verb:       "removing " + m.String(),
 		judge:      func(p picture) error { return etcd.CanRemove(p.state, m.ID) },
 		question:   removeQuestion(p.state, m),
 		note:       note,
 		membership: true,
+		plan:       func(p picture) []string { return removalLines(p, m) },
+		done:       done,
 		run:        func(ctx context.Context, p picture) error { return removeMember(ctx, p, m) },
 	})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(o.Out, "%s is removed from etcd.\n", m)
-	if name := objectOf(p.objects, m); name != "" {
-		fmt.Fprintf(o.Out, "Its EtcdMember object stays; when its host is gone for good: kubectl delete etcdmember %s\n", name)
-	}
-	return nil
 }
 
 func removeQuestion(s etcd.State, m etcd.Member) string {
@@ -73,25 +71,42 @@ func removeQuestion(s etcd.State, m etcd.Member) string {
 	return fmt.Sprintf("Remove %s from etcd? Voters that remain: %d; %s.", m, voters, bears)
 }
 
-// removeMember moves the leadership away first, which costs nothing where an election would cost a second or more.
-func removeMember(ctx context.Context, p picture, m etcd.Member) error {
-	survivor, found := etcd.Successor(p.state, m.ID)
+// remover is the member that another one is removed through: the leader, or, when it is the one that goes, its successor.
+// The leadership is moved to that first, which costs nothing where an election would cost a second or more.
+func remover(p picture, m etcd.Member) (by etcd.Member, moves, found bool) {
 	if p.state.Leader() == m.ID {
-		if found && p.tunnels[m.ID] != nil {
-			if err := p.through(m).MoveLeader(ctx, survivor); err != nil {
-				return err
-			}
-		}
-	} else if leader, known := p.state.Member(p.state.Leader()); known {
-		survivor, found = leader, true
+		by, found = etcd.Successor(p.state, m.ID)
+		return by, found && p.tunnels[m.ID] != nil, found && p.tunnels[by.ID] != nil
 	}
-	if !found || p.tunnels[survivor.ID] == nil {
+	if by, found = p.state.Member(p.state.Leader()); !found {
+		by, found = etcd.Successor(p.state, m.ID)
+	}
+	return by, false, found && p.tunnels[by.ID] != nil
+}
+
+func removalLines(p picture, m etcd.Member) []string {
+	var lines []string
+	by, moves, _ := remover(p, m)
+	if moves {
+		lines = append(lines, moveLine(m, by))
+	}
+	return append(lines, fmt.Sprintf("remove %s, through %s", m, by))
+}
+
+func removeMember(ctx context.Context, p picture, m etcd.Member) error {
+	by, moves, found := remover(p, m)
+	if moves {
+		if err := p.through(m).MoveLeader(ctx, by); err != nil {
+			return err
+		}
+	}
+	if !found {
 		return fmt.Errorf("removing %s: no other member answers", m)
 	}
-	if err := p.through(survivor).Remove(ctx, m); err != nil {
+	if err := p.through(by).Remove(ctx, m); err != nil {
 		return err
 	}
-	return awaitRemoval(ctx, p.through(survivor), m)
+	return awaitRemoval(ctx, p.through(by), m)
 }
 
 // removalTimeout bounds how long the survivors may take to agree that the member is gone.

@@ -13,7 +13,7 @@ import (
 )
 
 func newSnapshot(o *Options) *cobra.Command {
-	return o.addYes(&cobra.Command{
+	return o.changes(&cobra.Command{
 		Use:   "snapshot FILE",
 		Short: "Copy etcd's database to a file on this machine",
 		Long: `Copy etcd's database to a file on this machine, readable by you alone: it holds every Secret of the cluster.
@@ -26,7 +26,10 @@ verified. FILE appears when the copy is complete. It is of the form that "etcdut
 }
 
 func (o *Options) snapshot(ctx context.Context, path string) error {
-	if _, err := os.Stat(path); err == nil {
+	verb := "write"
+	if _, err := os.Stat(path); err == nil && o.DryRun == "client" {
+		verb = "overwrite"
+	} else if err == nil {
 		if err := o.confirmer().Confirm(ctx, "Overwrite "+path+"?", "name another file, or use --yes"); err != nil {
 			return err
 		}
@@ -41,6 +44,11 @@ func (o *Options) snapshot(ctx context.Context, path string) error {
 	source, err := etcd.SnapshotSource(p.state)
 	if err != nil {
 		return fmt.Errorf("taking a snapshot of etcd: %w", err)
+	}
+	if o.DryRun == "client" {
+		o.printPlan(fmt.Sprintf("%s %s with the database of %s (%s), readable by you alone", verb, path, source,
+			sizeText(p.state.Views[source.ID].Status.DBSize)))
+		return nil
 	}
 	taken, err := etcd.SaveSnapshot(ctx, p.through(source), path)
 	if err != nil {

@@ -15,7 +15,11 @@ import (
 // RemoveHost takes the entry of the host that is reached by conn out of the cluster file at path; every other byte stays.
 // It tells whether there was one. The file is replaced in one step and keeps its mode.
 func RemoveHost(path string, conn Connection) (removed bool, err error) {
-	edited, err := fileWithout(path, conn)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("reading cluster file: %w", err)
+	}
+	edited, err := textWithout(path, data, conn)
 	if err == nil && edited == nil {
 		return false, nil
 	}
@@ -30,19 +34,24 @@ func RemoveHost(path string, conn Connection) (removed bool, err error) {
 
 // HasHost tells whether the cluster file at path has an entry for RemoveHost to take out, or why it could not.
 func HasHost(path string, conn Connection) (bool, error) {
-	edited, err := fileWithout(path, conn)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("reading cluster file: %w", err)
+	}
+	return TextHasHost(path, data, conn)
+}
+
+// TextHasHost is HasHost for a file whose content is known, as one that has yet to be written.
+func TextHasHost(path string, data []byte, conn Connection) (bool, error) {
+	edited, err := textWithout(path, data, conn)
 	if err != nil {
 		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
 	}
 	return edited != nil, nil
 }
 
-// fileWithout is the file's content without the entry; nil when it has none.
-func fileWithout(path string, conn Connection) ([]byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+// textWithout is the file's content without the entry; nil when it has none.
+func textWithout(path string, data []byte, conn Connection) ([]byte, error) {
 	file, err := Parse(path, data)
 	if err != nil {
 		return nil, err

@@ -143,8 +143,11 @@ func TestTheReplacementHasAnEntry(t *testing.T) {
 		if err := o.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		if o.ReplacedBy != o.growth.Wanted[0] || o.Cluster.Cluster.Find(target) != o.ReplacedBy || len(o.growth.Unwritten) == 0 != inFile {
-			t.Errorf("%s: %+v", target, o.growth)
+		if o.ReplacedBy.Host == nil || o.Cluster.Cluster.Find(target) != o.ReplacedBy.Host {
+			t.Errorf("%s: %+v", target, o.ReplacedBy)
+		}
+		if reason, err := o.ReplacedBy.Entries.Add("Add it").Skip(t.Context()); err != nil || reason != "" != inFile {
+			t.Errorf("%s: %q, %v", target, reason, err)
 		}
 	}
 }

@@ -24,9 +24,6 @@ type Options struct {
 	SkipSnapshot bool
 	ReplaceWith  string // [USER@]HOST[:PORT]; empty for nobody
 
-	growth  controlplane.Growth  // after Complete, of the host that replaces the other
-	entries controlplane.Entries // as growth
-
 	now func() time.Time
 }
 
@@ -65,13 +62,14 @@ func (o *Options) Complete() error {
 		return err
 	}
 	if o.ReplaceWith != "" {
-		var err error
-		if o.growth, o.entries, err = o.LetIn("", o.ReplaceWith); err != nil {
+		growth, entries, err := o.LetIn("", o.ReplaceWith)
+		if err != nil {
 			return err
 		}
-		if o.ReplacedBy = o.growth.Wanted[0]; !o.EditFile {
-			o.entries = o.entries.Kept()
+		if !o.EditFile {
+			entries = entries.Kept()
 		}
+		o.ReplacedBy = &controlplane.Replacement{Host: growth.Wanted[0], Entries: entries}
 	}
 	o.Drain.Force = o.Force
 	if o.Snapshot == "" && !o.SkipSnapshot {
@@ -119,13 +117,13 @@ func (o *Options) replace(ctx context.Context) error {
 		Options: &o.Options,
 		Command: commandName,
 		Check: func(c *controlplane.Cluster, ctx context.Context) error {
-			return c.PreflightReplacement(ctx, o.Removal, o.growth)
+			return c.PreflightReplacement(ctx, o.Removal)
 		},
 		Confirm: (*controlplane.Cluster).ConfirmReplacement,
 		Steps: func(c *controlplane.Cluster) []step.Step {
-			return replacement(c, o.entries, c.LeavesFirst())
+			return replacement(c, o.ReplacedBy.Entries, c.LeavesFirst())
 		},
-		Summary: func(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.Replacement()) },
+		Summary: func(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.ReplacementAftermath()) },
 	}.Run(ctx)
 }
 

@@ -55,3 +55,28 @@ func TestTheFileGetsTheEntriesThatItLacks(t *testing.T) {
 		t.Errorf("got %q, %v", reason, err)
 	}
 }
+
+// The only entry of a file cannot be taken out of it, unless another one is there by then.
+func TestTheOnlyEntryGoesOnceAnotherOneIsThere(t *testing.T) {
+	o, growth, entries := letIn(t, "10.10.5.2")
+	text := `apiVersion: k0sctl.k0sproject.io/v1beta1
+kind: Cluster
+metadata: {name: prod}
+spec:
+  hosts:
+    - {role: controller, ssh: {address: 10.10.0.2, user: root}}
+`
+	if err := os.WriteFile(o.File, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newRemovalWorld(t)
+	w.c.file.Name = o.File
+	l := w.find(Removal{Controller: "cp1", EditFile: true})
+	if _, err := w.c.skipEdit(t.Context()); err == nil {
+		t.Error("the list of hosts would be empty")
+	}
+	l.ReplacedBy = &Replacement{Host: growth.Wanted[0], Entries: entries}
+	if reason, err := w.c.skipEdit(t.Context()); err != nil || reason != "" {
+		t.Errorf("got %q, %v", reason, err)
+	}
+}

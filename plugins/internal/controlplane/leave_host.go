@@ -83,11 +83,25 @@ func (c *Cluster) skipEdit(context.Context) (string, error) {
 	if !l.EditFile {
 		return "not wanted (--edit-file=false): remove the entry of " + l.entry.Conn.String() + " yourself", nil
 	}
-	there, err := config.HasHost(c.file.Name, l.entry.Conn)
+	there, err := c.hasEntry()
 	if err != nil || there {
 		return "", err
 	}
 	return "the file does not name the host any more", nil
+}
+
+// hasEntry tells whether the file names the host, or why its entry cannot be taken out. The only entry can once the one of
+// its replacement is there.
+func (c *Cluster) hasEntry() (bool, error) {
+	l := c.leaving
+	if l.ReplacedBy == nil {
+		return config.HasHost(c.file.Name, l.entry.Conn)
+	}
+	file, err := l.ReplacedBy.Entries.added()
+	if err != nil {
+		return false, err
+	}
+	return config.TextHasHost(c.file.Name, file.data, l.entry.Conn)
 }
 
 func (c *Cluster) detailEdit(context.Context) ([]string, error) {

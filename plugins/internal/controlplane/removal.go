@@ -26,13 +26,12 @@ type Removal struct {
 	Controller  string // its name, an address of it, or its member's ID in etcd
 	Drain       node.Options
 	SkipDrain   bool
-	Snapshot    string // file of this machine; empty for none
-	AllowSingle bool   // one controller may be left
-	Force       bool   // also when the host cannot be reached and runs all the same
-	KeepData    bool   // k0s is stopped, and everything of it stays on the host
-	EditFile    bool   // the host's entry goes from the cluster file
-	// ReplacedBy joins in its place; nil when nobody does.
-	ReplacedBy *config.Host
+	Snapshot    string       // file of this machine; empty for none
+	AllowSingle bool         // one controller may be left
+	Force       bool         // also when the host cannot be reached and runs all the same
+	KeepData    bool         // k0s is stopped, and everything of it stays on the host
+	EditFile    bool         // the host's entry goes from the cluster file
+	ReplacedBy  *Replacement // joins in its place; nil when nobody does
 }
 
 // leaver is the controller that leaves, and how far that has come. What it was called, and what is left of it, is known
@@ -360,7 +359,7 @@ func (c *Cluster) checkLeaver(ctx context.Context) []error {
 		}
 	}
 	if l.entry != nil && l.EditFile {
-		if _, err := config.HasHost(c.file.Name, l.entry.Conn); err != nil {
+		if _, err := c.hasEntry(); err != nil {
 			problem("%w, and use --edit-file=false", err)
 		}
 	}

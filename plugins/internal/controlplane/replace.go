@@ -6,13 +6,20 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
+// Replacement is the controller that joins in the place of one that leaves.
+type Replacement struct {
+	Host    *config.Host
+	Entries Entries // that it gets in the cluster file
+}
+
 // PreflightReplacement gathers everything that stands against letting a controller in and taking another one out. It
 // changes nothing. The removal says who is replaced by whom.
-func (c *Cluster) PreflightReplacement(ctx context.Context, r Removal, g Growth) error {
+func (c *Cluster) PreflightReplacement(ctx context.Context, r Removal) error {
 	if len(c.controllers) == 0 {
 		return fmt.Errorf("no controller of %s could be looked at:\n%w", c.file.Name, errors.Join(c.problems...))
 	}
@@ -30,7 +37,7 @@ func (c *Cluster) PreflightReplacement(ctx context.Context, r Removal, g Growth)
 	l := c.leaving
 	member, there := s.Member(l.member.ID)
 	l.first = !there || member.Learner || !s.Healthy(member)
-	problems := c.checkReplacing(ctx, s, g)
+	problems := c.checkReplacing(ctx, s)
 	if there {
 		problems = append(problems, c.judgeMember(s, member)...)
 	}
@@ -45,8 +52,8 @@ func (c *Cluster) PreflightReplacement(ctx context.Context, r Removal, g Growth)
 func (c *Cluster) checkPair() error {
 	l := c.leaving
 	const remedy = "eject it first, without --replace-with, and let the new host join with kubectl ha-join then"
-	if l.entry == l.ReplacedBy {
-		return fmt.Errorf("%s is the host that is to leave: %s", l.ReplacedBy.Conn, remedy)
+	if l.entry == l.ReplacedBy.Host {
+		return fmt.Errorf("%s is the host that is to leave: %s", l.ReplacedBy.Host.Conn, remedy)
 	}
 	if m := c.replacement(); m != nil && slices.Contains(l.names, m.name()) {
 		return fmt.Errorf("%s has the name %q of the one that it would replace: set its hostname to another one, or %s",
@@ -55,9 +62,13 @@ func (c *Cluster) checkPair() error {
 	return nil
 }
 
-// replacement is the controller that joins in the place of the one that leaves; nil when it could not be looked at.
+// replacement is the controller that joins in the place of the one that leaves; nil when there is none, or it could not be
+// looked at.
 func (c *Cluster) replacement() *machine {
-	i := slices.IndexFunc(c.controllers, func(m *machine) bool { return m.host == c.leaving.ReplacedBy })
+	if c.leaving.ReplacedBy == nil {
+		return nil
+	}
+	i := slices.IndexFunc(c.controllers, func(m *machine) bool { return m.host == c.leaving.ReplacedBy.Host })
 	if i < 0 {
 		return nil
 	}
@@ -107,8 +118,9 @@ func (c *Cluster) leaveWorkers() {
 
 // checkReplacing gathers what stands against letting the new controller in. Where the old one leaves after that, it is a
 // member like the others meanwhile.
-func (c *Cluster) checkReplacing(ctx context.Context, s etcd.State, g Growth) []error {
+func (c *Cluster) checkReplacing(ctx context.Context, s etcd.State) []error {
 	l := c.leaving
+	g := Growth{Wanted: []*config.Host{l.ReplacedBy.Host}}
 	if l.first {
 		members := slices.DeleteFunc(slices.Clone(s.Members), func(m etcd.Member) bool { return m.ID == l.member.ID })
 		return c.checkGrowth(ctx, members, g)
@@ -188,8 +200,8 @@ func (c *Cluster) exchange(ctx context.Context) []string {
 	return append([]string{joins}, leaves...)
 }
 
-// Replacement says what has come of a run in which a controller was replaced.
-func (c *Cluster) Replacement() []string {
+// ReplacementAftermath is what the user is to know after a controller was replaced.
+func (c *Cluster) ReplacementAftermath() []string {
 	return append([]string{c.replacement().name() + " has taken the place of " + c.leaving.name() + "."}, c.Aftermath()...)
 }
 
@@ -198,5 +210,5 @@ func (l *leaver) hint() string {
 	if l.ReplacedBy == nil {
 		return ""
 	}
-	return ": let " + l.ReplacedBy.Conn.String() + " join with kubectl ha-join"
+	return ": let " + l.ReplacedBy.Host.Conn.String() + " join with kubectl ha-join"
 }

@@ -12,12 +12,12 @@ import (
 )
 
 // newReplacementWorld is the guide's control plane of three with a bare host, cp4, and the removal of one that it replaces.
-func newReplacementWorld(t *testing.T, controller string, change ...func(w *removalWorld)) (*removalWorld, Removal, Growth) {
+func newReplacementWorld(t *testing.T, controller string, change ...func(w *removalWorld)) (*removalWorld, Removal) {
 	t.Helper()
 	const third = "    - {role: controller, ssh: {address: 10.10.2.2, user: ops}}\n"
 	w := newRemovalWorldOf(t, strings.Replace(guideFile, third, third+"    - {role: controller, ssh: {address: 10.10.5.2, user: root}}\n", 1), change...)
 	by := w.file.Cluster.Find("10.10.5.2")
-	return w, Removal{Controller: controller, ReplacedBy: by}, Growth{Wanted: w.file.Cluster.Hosts[3:4]}
+	return w, Removal{Controller: controller, ReplacedBy: &Replacement{Host: by}}
 }
 
 // in makes cp4 a member.
@@ -52,8 +52,8 @@ func TestWhoLeavesFirst(t *testing.T) {
 		"a learner":                 {"d4", []func(*removalWorld){func(w *removalWorld) { w.members = append(w.members, learner(0xd4, "x", "10.10.9.2")) }}, true, 0, nil, []string{"learner"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, r, g := newReplacementWorld(t, c.controller, c.change...)
-			err := w.c.PreflightReplacement(t.Context(), r, g) // hosts in memory have no API servers, and no HAProxy
+			w, r := newReplacementWorld(t, c.controller, c.change...)
+			err := w.c.PreflightReplacement(t.Context(), r) // hosts in memory have no API servers, and no HAProxy
 			if cli.ExitCode(err) != cli.ExitRefused {
 				t.Fatal(err)
 			}
@@ -91,8 +91,8 @@ func TestWhoCannotReplaceWhom(t *testing.T) {
 		"a namesake":       {"10.10.2.2", func(w *removalWorld) { w.hosts["10.10.5.2"].facts.Hostname = "cp3" }, cli.ExitUsage, `root@10.10.5.2:22 has the name "cp3"`},
 		"one that is gone": {"cp9", func(*removalWorld) {}, cli.ExitError, "ejected already, or never was one: let root@10.10.5.2:22 join with kubectl ha-join"},
 	} {
-		w, r, g := newReplacementWorld(t, c.controller, c.change)
-		if err := w.c.PreflightReplacement(t.Context(), r, g); cli.ExitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
+		w, r := newReplacementWorld(t, c.controller, c.change)
+		if err := w.c.PreflightReplacement(t.Context(), r); cli.ExitCode(err) != c.code || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, want %s", name, err, c.says)
 		}
 	}
@@ -109,8 +109,8 @@ func TestTheOneThatLeavesKeepsItsPlaceInHAProxy(t *testing.T) {
 		"gone":  {nil, true, "cp1, cp2", "cp1, cp2, cp4", "cp1, cp2"},
 		"dead":  {[]func(*removalWorld){dead("10.10.2.2")}, false, "cp1, cp2", "cp1, cp2, cp4", "cp1, cp2"},
 	} {
-		w, r, g := newReplacementWorld(t, "cp3", c.change...)
-		_ = w.c.PreflightReplacement(t.Context(), r, g) // hosts in memory have no API servers, and no HAProxy
+		w, r := newReplacementWorld(t, "cp3", c.change...)
+		_ = w.c.PreflightReplacement(t.Context(), r) // hosts in memory have no API servers, and no HAProxy
 		w.c.leaving.removed = c.removed
 		list := func(active func(*machine) bool) string {
 			var names []string
@@ -127,8 +127,8 @@ func TestTheOneThatLeavesKeepsItsPlaceInHAProxy(t *testing.T) {
 
 // Two can be stopped first once a third one has joined; a dry run knows.
 func TestADryRunKnowsWhoWillHaveJoined(t *testing.T) {
-	w, r, g := newReplacementWorld(t, "cp1", one)
-	_ = w.c.PreflightReplacement(t.Context(), r, g) // hosts in memory have no API servers, and no HAProxy
+	w, r := newReplacementWorld(t, "cp1", one)
+	_ = w.c.PreflightReplacement(t.Context(), r) // hosts in memory have no API servers, and no HAProxy
 	w.c.balancers = nil
 	leave, err := w.c.detailLeave(t.Context())
 	if err != nil || strings.Join(leave, "; ") != "remove cp1 (a1) from etcd, by a member that stays; root@10.10.0.2:22: stop and disable k0s" {
@@ -140,8 +140,8 @@ func TestADryRunKnowsWhoWillHaveJoined(t *testing.T) {
 	if reason, err := w.c.skipFree(t.Context()); err != nil || reason != "" {
 		t.Errorf("got %q, %v", reason, err)
 	}
-	w, r, g = newReplacementWorld(t, "cp2", twoMembers)
-	_ = w.c.PreflightReplacement(t.Context(), r, g)
+	w, r = newReplacementWorld(t, "cp2", twoMembers)
+	_ = w.c.PreflightReplacement(t.Context(), r)
 	if leave, err := w.c.detailLeave(t.Context()); err != nil || !strings.HasPrefix(strings.Join(leave, "; "), "root@10.10.1.2:22: stop and disable k0s; remove cp2") {
 		t.Errorf("got %q, %v", leave, err)
 	}
@@ -158,13 +158,13 @@ func TestExchange(t *testing.T) {
 		{"the new one is in", "cp3", []func(*removalWorld){in}},
 		{"the old one has gone, too", "cp9", []func(*removalWorld){in}},
 	} {
-		w, r, g := newReplacementWorld(t, k.controller, k.change...)
-		_ = w.c.PreflightReplacement(t.Context(), r, g) // hosts in memory have no API servers, and no HAProxy
+		w, r := newReplacementWorld(t, k.controller, k.change...)
+		_ = w.c.PreflightReplacement(t.Context(), r) // hosts in memory have no API servers, and no HAProxy
 		fmt.Fprintf(&all, "# %s\n%s\n", k.title, strings.Join(w.c.exchange(t.Context()), "\n"))
 		for _, m := range w.c.joiners {
 			m.voter = true
 		}
-		fmt.Fprintf(&all, "%s\n", strings.Join(w.c.Replacement(), "\n"))
+		fmt.Fprintf(&all, "%s\n", strings.Join(w.c.ReplacementAftermath(), "\n"))
 	}
 	golden.Compare(t, "replacement", all.String())
 }

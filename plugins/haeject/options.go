@@ -96,10 +96,7 @@ func (o *Options) Validate() error {
 
 // Run does it.
 func (o *Options) Run(ctx context.Context) error {
-	if o.ReplaceWith != "" {
-		return o.replace(ctx)
-	}
-	return controlplane.Operation{
+	operation := controlplane.Operation{
 		Options: &o.Options,
 		Command: commandName,
 		Check: func(c *controlplane.Cluster, ctx context.Context) error {
@@ -108,23 +105,16 @@ func (o *Options) Run(ctx context.Context) error {
 		Confirm: (*controlplane.Cluster).ConfirmRemoval,
 		Steps:   steps,
 		Summary: summary,
-	}.Run(ctx)
-}
-
-// replace lets another host join in the controller's place.
-func (o *Options) replace(ctx context.Context) error {
-	return controlplane.Operation{
-		Options: &o.Options,
-		Command: commandName,
-		Check: func(c *controlplane.Cluster, ctx context.Context) error {
-			return c.PreflightReplacement(ctx, o.Removal)
-		},
-		Confirm: (*controlplane.Cluster).ConfirmReplacement,
-		Steps: func(c *controlplane.Cluster) []step.Step {
+	}
+	if o.ReplacedBy != nil {
+		operation.Check = func(c *controlplane.Cluster, ctx context.Context) error { return c.PreflightReplacement(ctx, o.Removal) }
+		operation.Confirm = (*controlplane.Cluster).ConfirmReplacement
+		operation.Steps = func(c *controlplane.Cluster) []step.Step {
 			return replacement(c, o.ReplacedBy.Entries, c.LeavesFirst())
-		},
-		Summary: func(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.ReplacementAftermath()) },
-	}.Run(ctx)
+		}
+		operation.Summary = func(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.ReplacementAftermath()) }
+	}
+	return operation.Run(ctx)
 }
 
 // summary says what has come of a run, and what is left to do.

@@ -107,7 +107,9 @@ func (o *Options) Run(ctx context.Context) error {
 		Summary: summary,
 	}
 	if o.ReplacedBy != nil {
-		operation.Check = func(c *controlplane.Cluster, ctx context.Context) error { return c.PreflightReplacement(ctx, o.Removal) }
+		operation.Check = func(c *controlplane.Cluster, ctx context.Context) error {
+			return c.PreflightReplacement(ctx, o.Removal)
+		}
 		operation.Confirm = (*controlplane.Cluster).ConfirmReplacement
 		operation.Steps = func(c *controlplane.Cluster) []step.Step {
 			return replacement(c, o.ReplacedBy.Entries, c.LeavesFirst())

@@ -290,7 +290,7 @@ func (s *site) replaceDead(dead, by string, left ...string) {
 		s.t.Fatal(err)
 	}
 	args := []string{dead, "--replace-with", s.target(by), "--skip-snapshot"}
-	for _, moment := range []string{"Put the old host's servers", "Join the new controller: joining", "Free the old host's places"} {
+	for _, moment := range []string{"Put the old host's servers", "Join the new controller: joining", "Take the old host out"} {
 		if !s.ejectUntil(moment, args...) {
 			s.t.Errorf("no run came to %q", moment)
 		}

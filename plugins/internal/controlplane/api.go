@@ -113,7 +113,10 @@ func (m *machine) up(ctx context.Context) error {
 	if err := m.readyz(ctx); err != nil {
 		return err
 	}
-	_, err := m.node.Status(ctx)
+	status, err := m.node.Status(ctx)
+	if err == nil {
+		m.status = status
+	}
 	return err
 }
 

@@ -18,10 +18,16 @@ const long = `Take a controller out of the control plane: out of HAProxy, etcd, 
 
 NODE is the controller's name, an address of it, or its member's ID in etcd. It may be dead: then it is taken out by the
 controllers that stay. It is refused where the quorum of etcd, or the cluster's data, would be at risk. A run that was
-interrupted is completed by running it again. The host can join again at once.`
+interrupted is completed by running it again. The host can join again at once.
+
+Without a file, the controllers are found by the kubeconfig, and HAProxy by the note that kubectl ha-init leaves in the
+cluster (the ConfigMap kube-system/kubectl-ha), which also says how the hosts are reached.`
 
 const example = `  # a controller, by the name of its node
   kubectl ha-eject cp3 -f cluster.yaml
+
+  # without a file, by the present kubeconfig
+  kubectl ha-eject cp3
 
   # what would be done
   kubectl ha-eject cp3 -f cluster.yaml --dry-run=client
@@ -33,7 +39,7 @@ const example = `  # a controller, by the name of its node
 func New(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newOptions(streams)
 	command := &cobra.Command{
-		Use:           "kubectl-ha_eject NODE -f FILE",
+		Use:           "kubectl-ha_eject NODE [-f FILE]",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: commandName},
 		Short:         "Take a controller out of a highly available control plane",
 		Long:          long,
@@ -54,6 +60,9 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 				return &cli.UsageError{Err: err}
 			}
 			command.SilenceUsage = true // from here on it is not the command line that is wrong
+			if err := o.Discover(command.Context()); err != nil {
+				return err
+			}
 			if err := o.Complete(); err != nil {
 				return err
 			}

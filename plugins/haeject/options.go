@@ -35,6 +35,7 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 
 func (o *Options) addFlags(flags *pflag.FlagSet) {
 	o.AddFlags(flags)
+	o.AddDiscovery(flags)
 	flags.Lookup("timeout").Usage = "how long to wait for one condition, as for the drain of the Node"
 	flags.BoolVar(&o.AllowSingle, "allow-single", false, "also where one controller would be left, and with it the only copy of the data")
 	flags.BoolVar(&o.Force, "force", false,

@@ -1,6 +1,7 @@
 package hajoin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/discover"
 )
 
 // Options is what the command line says.
@@ -21,6 +23,8 @@ type Options struct {
 
 	Targets []string // [USER@]HOST[:PORT]; none stands for all of the file that are no members yet
 	Role    string   // of hosts that the file does not name; empty for that of its first controller
+	// K0sBinary is k0s's executable on this machine for new hosts, where no file says where they have it from.
+	K0sBinary string
 
 	growth controlplane.Growth // after Complete
 	new    newEntries          // after Complete
@@ -32,6 +36,9 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 
 func (o *Options) addFlags(flags *pflag.FlagSet) {
 	o.AddFlags(flags)
+	o.AddDiscovery(flags)
+	flags.StringVar(&o.K0sBinary, "k0s-binary", "",
+		"without a file: k0s's executable on this machine, which new hosts get; they download the cluster's version when empty")
 	flags.StringVar(&o.Role, "role", o.Role,
 		"role of hosts that the file does not name: controller or controller+worker; that of its first controller when empty")
 }
@@ -49,6 +56,12 @@ func (o *Options) Validate() error {
 	}
 	if o.Role != "" && len(o.Targets) == 0 {
 		errs = append(errs, errors.New("--role is for hosts that are given as arguments, and there are none: correct the roles in the file"))
+	}
+	switch {
+	case o.File == "" && len(o.Targets) == 0:
+		errs = append(errs, errors.New("nobody to join: name the hosts as [USER@]HOST, or the cluster file with -f FILE"))
+	case o.File != "" && o.K0sBinary != "":
+		errs = append(errs, errors.New("--k0s-binary is for a call without a file: write k0sBinaryPath into the file"))
 	}
 	return errors.Join(errs...)
 }
@@ -75,6 +88,7 @@ func (o *Options) Complete() error {
 		o.growth.Wanted = append(o.growth.Wanted, h)
 		if slices.Contains(o.new.targets, target) {
 			o.growth.Unwritten = append(o.growth.Unwritten, h)
+			h.K0sBinaryPath = cmp.Or(o.K0sBinary, h.K0sBinaryPath)
 		}
 	}
 	// Workers are no matter of this command.
@@ -87,6 +101,9 @@ func (o *Options) addNew() error {
 	if len(o.new.targets) == 0 {
 		return nil
 	}
+	if o.Fileless {
+		return o.addFound()
+	}
 	file, err := o.new.addTo(o.File)
 	if err != nil {
 		return err
@@ -98,6 +115,28 @@ func (o *Options) addNew() error {
 	return nil
 }
 
+// addFound adds the hosts to what was found in the cluster.
+func (o *Options) addFound() error {
+	text := o.Found()
+	for _, target := range o.new.targets {
+		added, err := config.AddController(discover.Source, text, target, o.new.role)
+		if err != nil {
+			return err
+		}
+		text = added.Data
+	}
+	return o.CompleteText(text)
+}
+
+// writeFile adds the new hosts to the cluster file.
+func (o *Options) writeFile() step.Step {
+	s := o.new.step(o.File)
+	if o.Fileless {
+		s.Skip = func(context.Context) (string, error) { return "no file was given", nil }
+	}
+	return s
+}
+
 // Run does it.
 func (o *Options) Run(ctx context.Context) error {
 	return controlplane.Operation{
@@ -106,7 +145,7 @@ func (o *Options) Run(ctx context.Context) error {
 		Check: func(c *controlplane.Cluster, ctx context.Context) error {
 			return c.PreflightGrowth(ctx, o.growth)
 		},
-		Steps:   func(c *controlplane.Cluster) []step.Step { return steps(c, o.new.step(o.File)) },
+		Steps:   func(c *controlplane.Cluster) []step.Step { return steps(c, o.writeFile()) },
 		Summary: summary,
 	}.Run(ctx)
 }

@@ -38,6 +38,7 @@ func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 		return refusal(append(slices.Clone(c.problems), at(c.seed.host.Conn, err)))
 	}
 	c.leaveOut(members, g.Wanted)
+	c.acceptUnseen(ctx, members)
 
 	problems := slices.Clone(c.problems)
 	problems = append(problems, c.checkHosts()...)
@@ -92,9 +93,7 @@ func (c *Cluster) leaveOut(members []etcd.Member, wanted []*config.Host) {
 	c.controllers = slices.DeleteFunc(c.controllers, func(m *machine) bool { return !stays(m, m.address.String()) })
 	for _, m := range c.unseen {
 		if m.host.IsController() && !stays(m, m.host.Address()) {
-			c.problems = slices.DeleteFunc(c.problems, func(err error) bool {
-				return errors.Is(m.trouble, err) || errors.Is(err, m.trouble)
-			})
+			c.forgive(m)
 		}
 	}
 }

@@ -118,14 +118,23 @@ func (o *Options) addNew() error {
 // addFound adds the hosts to what was found in the cluster.
 func (o *Options) addFound() error {
 	text := o.Found()
+	var warnings []string
 	for _, target := range o.new.targets {
 		added, err := config.AddController(discover.Source, text, target, o.new.role)
 		if err != nil {
 			return err
 		}
 		text = added.Data
+		for _, what := range added.LeftOut {
+			warnings = append(warnings, fmt.Sprintf("%s gets no %s, which other controllers have: name a cluster file with -f FILE where "+
+				"it needs some of its own", target, what))
+		}
 	}
-	return o.CompleteText(text)
+	if err := o.CompleteText(text); err != nil {
+		return err
+	}
+	o.Cluster.Warnings = append(o.Cluster.Warnings, warnings...)
+	return nil
 }
 
 // writeFile adds the new hosts to the cluster file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
@@ -55,6 +56,19 @@ func (o *Options) CompleteText(text []byte) error {
 	}
 	o.Cluster = file
 	return nil
+}
+
+// borrowAddress takes the load balancer's address and ports over from the running control plane, where nothing but the
+// command line says where the load balancer is.
+func (c *Cluster) borrowAddress() {
+	lb := c.file.LoadBalancer
+	named := slices.ContainsFunc(lb.Hosts, func(h *config.LBHost) bool { return h.Line > 0 })
+	if !c.settings.Fileless || named || c.seed == nil || c.seed.config.ExternalAddress() == "" {
+		return
+	}
+	running := c.seed.config
+	lb.Address = running.ExternalAddress()
+	lb.Ports = config.Ports{KubeAPI: running.APIPort(), Konnectivity: running.KonnectivityPort(), ControllerJoin: running.K0sAPIPort()}
 }
 
 // checkKubeconfigsCluster makes sure that the kubeconfig leads to the cluster of the hosts. In two networks, hosts may have

@@ -56,6 +56,7 @@ func (o Operation) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.borrowAddress()
 	if err := c.checkKubeconfigsCluster(ctx); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.Wipe("Take k0s's data off the host"),
 		c.Forget("Delete its Node, ControlNode and EtcdMember"),
 		c.BalanceRunning("Free the host's places in HAProxy"),
-		c.Note("Take the host out of the cluster's own note"),
+		c.Note("Strike the host out of the cluster's own note"),
 		c.EditFile("Take the host out of the cluster file"),
 		c.VerifyRemoval("Verify that nothing of the host is left and the other controllers serve"),
 	}

@@ -36,7 +36,9 @@ func (c *Cluster) tokenByAPI(ctx context.Context, expiry time.Duration) (k0s.Tok
 	if err != nil {
 		return k0s.Token{}, err
 	}
-	return token, c.settings.UserAPI.CreateControllerToken(ctx, token.ID(), token.Secret(), time.Now().Add(expiry))
+	// It expires by the controllers' clocks; that of the user's machine may be wrong.
+	expires := time.Now().Add(c.seed.facts.ClockOffset + expiry)
+	return token, c.settings.UserAPI.CreateControllerToken(ctx, token.ID(), token.Secret(), expires)
 }
 
 // invalidateToken makes a token useless, however it was made: it is the same object.

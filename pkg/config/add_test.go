@@ -234,3 +234,19 @@ func withoutLines(t *testing.T, f *File) string {
 	}
 	return fmt.Sprint(asJSON(t, f.Cluster), asJSON(t, f.LoadBalancer))
 }
+
+func TestSharedFlags(t *testing.T) {
+	h := &Host{Conn: Connection{SSH: &SSH{Address: "10.10.0.2"}}, Hostname: "cp1"}
+	for line, want := range map[string]string{
+		"/usr/local/bin/k0s controller": "",
+		"k0s controller --config=/etc/k0s/k0s.yaml --data-dir /data --enable-worker=true --no-taints --token-file /t": "",
+		"k0s controller --debug=true --disable-components=coredns,metrics-server --enable-dynamic-config":             "--debug=true --disable-components=coredns,metrics-server --enable-dynamic-config",
+		"k0s controller --disable-components coredns --force --labels=a=b":                                            "--disable-components coredns --labels=a=b",
+		"k0s controller --labels=topology.kubernetes.io/zone=a --profile x --kubelet-extra-args=--node-ip=10.10.0.2":  "--profile x",
+		"k0s controller --verbose": "--verbose",
+	} {
+		if got := strings.Join(SharedFlags(strings.Fields(line), h), " "); got != want {
+			t.Errorf("%s: got %q", line, got)
+		}
+	}
+}

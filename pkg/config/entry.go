@@ -145,6 +145,32 @@ func flagItems(host *yaml.Node) []flagItem {
 	return flags
 }
 
+// SharedFlags are those of a running controller's command line that other controllers are to have, too: not what fields
+// of their own say, and not what is the host's alone.
+func SharedFlags(args []string, h *Host) []string {
+	var shared []string
+	for i := 0; i < len(args); i++ {
+		if !strings.HasPrefix(args[i], "--") {
+			continue // the program and its command
+		}
+		flag := args[i : i+1]
+		if i+1 < len(args) && !strings.Contains(args[i], "=") && !strings.HasPrefix(args[i+1], "-") {
+			i++
+			flag = args[i-1 : i+1]
+		}
+		name, _, _ := strings.Cut(flag[0], "=")
+		if !slices.Contains(fieldFlags(), name) && !isOwn(strings.Join(flag, " "), h) {
+			shared = append(shared, flag...)
+		}
+	}
+	return shared
+}
+
+// fieldFlags are those that fields of a host express, and those that this project gives itself.
+func fieldFlags() []string {
+	return []string{"--config", "--token-file", "--data-dir", "--kubelet-root-dir", "--enable-worker", "--no-taints", "--single", "--force"}
+}
+
 // isOwn tells whether a flag says something of the host alone: where it is, its address, its name.
 func isOwn(flag string, h *Host) bool {
 	for _, own := range []string{

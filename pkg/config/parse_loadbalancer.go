@@ -35,6 +35,13 @@ func newLoadBalancer() *LoadBalancer {
 	}
 }
 
+// NewLoadBalancer returns one at the address, with defaults for everything else and no hosts.
+func NewLoadBalancer(address string) *LoadBalancer {
+	lb := newLoadBalancer()
+	lb.Address = canonical(address)
+	return lb
+}
+
 // loadBalancer reads a document of kind LoadBalancer.
 func (p *parser) loadBalancer(doc value) {
 	f := doc.fields("apiVersion", "kind", "metadata", "spec")

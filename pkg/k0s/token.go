@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -19,10 +20,14 @@ import (
 type Token struct {
 	encoded *string // behind a pointer, which fmt does not follow even where it cannot call String
 	id      string
+	secret  *string
 }
 
 // ID is the public part, by which `k0s token invalidate` knows it.
 func (t Token) ID() string { return t.id }
+
+// Secret is the other part, which the cluster compares with what a host shows.
+func (t Token) Secret() string { return *t.secret }
 
 // String keeps the secret out of logs.
 func (t Token) String() string { return "token " + t.id }
@@ -41,6 +46,40 @@ func (n *Node) CreateToken(ctx context.Context, role string, expiry time.Duratio
 		return Token{}, fmt.Errorf("creating a %s token: %w", role, err)
 	}
 	return token, nil
+}
+
+// controllerUser is the user in the kubeconfig of a token for controllers, by which k0s tells such tokens from others.
+const controllerUser = "controller-bootstrap"
+
+// NewControllerToken makes a token by which a controller joins at the URL of the join API. The cluster takes it once it
+// knows its ID and its secret. The kubeconfig within is as k0s writes it (k0s v1.36.3, pkg/token).
+func NewControllerToken(url string, ca []byte) (Token, error) {
+	random := strings.ToLower(rand.Text() + rand.Text()) // of the letters and digits that Kubernetes takes
+	kubeconfig := fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters:
+- name: k0s
+  cluster:
+    server: "%s"
+    certificate-authority-data: %s
+contexts:
+- name: k0s
+  context:
+    cluster: k0s
+    user: %[3]s
+current-context: k0s
+users:
+- name: %[3]s
+  user:
+    token: "%[4]s.%[5]s"
+`, url, base64.StdEncoding.EncodeToString(ca), controllerUser, random[:6], random[6:22])
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	_, err := zip.Write([]byte(kubeconfig))
+	if err = errors.Join(err, zip.Close()); err != nil {
+		return Token{}, fmt.Errorf("creating a controller token: %w", err)
+	}
+	return parseToken(base64.StdEncoding.EncodeToString(packed.Bytes()))
 }
 
 // InvalidateToken makes the token useless; one that has expired already is no error.
@@ -94,7 +133,7 @@ func (n *Node) ClearToken(ctx context.Context) error {
 
 // tokenPattern finds the bearer token "id.secret" of a bootstrap token
 // (https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/) in the token's kubeconfig.
-var tokenPattern = regexp.MustCompile(`(?m)^\s*token:\s*"?([a-z0-9]{6})\.[a-z0-9]{16}"?\s*$`)
+var tokenPattern = regexp.MustCompile(`(?m)^\s*token:\s*"?([a-z0-9]{6})\.([a-z0-9]{16})"?\s*$`)
 
 // maxTokenSize bounds what a token may unpack to; a real one has about 2 kB.
 const maxTokenSize = 1 << 20
@@ -117,5 +156,6 @@ func parseToken(encoded string) (Token, error) {
 	if match == nil {
 		return Token{}, errors.New("reading the token: it holds no bootstrap token")
 	}
-	return Token{encoded: &encoded, id: string(match[1])}, nil
+	secret := string(match[2])
+	return Token{encoded: &encoded, id: string(match[1]), secret: &secret}, nil
 }

@@ -3,12 +3,14 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -75,4 +77,17 @@ func (c *Cluster) Ready(ctx context.Context) error {
 		return fmt.Errorf("asking the API server for /readyz: %w", err)
 	}
 	return nil
+}
+
+// ServerVersion asks the API server which version it is, as "v1.36.3+k0s".
+func (c *Cluster) ServerVersion(ctx context.Context) (string, error) {
+	text, err := c.Client.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	var info version.Info
+	if err == nil {
+		err = json.Unmarshal(text, &info)
+	}
+	if err != nil {
+		return "", fmt.Errorf("asking the API server for its version: %w", err)
+	}
+	return info.GitVersion, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,7 @@ type Node struct {
 	Addresses    []netip.Addr // InternalIP
 	Ready        bool
 	ControlPlane bool
+	Tainted      bool   // its role keeps pods away that do not tolerate that
 	Version      string // the kubelet's
 }
 
@@ -50,6 +52,11 @@ func nodeOf(n *corev1.Node) Node {
 		}
 		if addr, err := netip.ParseAddr(a.Address); err == nil {
 			node.Addresses = append(node.Addresses, addr.Unmap())
+		}
+	}
+	for _, taint := range n.Spec.Taints {
+		if taint.Effect == corev1.TaintEffectNoSchedule && strings.HasPrefix(taint.Key, "node-role.kubernetes.io/") {
+			node.Tainted = true
 		}
 	}
 	for _, condition := range n.Status.Conditions {

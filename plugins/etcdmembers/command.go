@@ -52,13 +52,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	flags.BoolVar(&o.SSH, "ssh", o.SSH, "reach the members; false shows what EtcdMember objects say")
 	shared := command.PersistentFlags()
 	shared.StringVarP(&o.File, "filename", "f", "", "the cluster file, whose hosts are asked")
-	shared.StringVar(&o.SSHUser, "ssh-user", "", "user for hosts that no cluster file names")
-	shared.StringVar(&o.SSHKey, "ssh-key", "", "private key file for hosts that no cluster file names")
-	shared.IntVar(&o.SSHPort, "ssh-port", 0, "port for hosts that no cluster file names")
-	shared.StringVar(&o.SSHConfig, "ssh-config", "", "read this file in place of ~/.ssh/config and /etc/ssh/ssh_config")
-	shared.StringVar(&o.DataDir, "data-dir", o.DataDir, "k0s's data directory on hosts that no cluster file names")
 	shared.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one member")
-	o.Kube.AddFlags(shared)
+	o.Flags.AddFlags(shared)
 
 	command.AddCommand(newRemove(o), newPromote(o), newMoveLeader(o), newSnapshot(o), newDefrag(o), newAlarms(o))
 	return command

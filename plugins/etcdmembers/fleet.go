@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
@@ -57,7 +56,7 @@ func (f *fleet) to(peer string, isOf func(*tunnel) bool) (t *tunnel, made bool) 
 	}
 	o := f.options
 	t = &tunnel{
-		conn:    config.Connection{SSH: &config.SSH{Address: peer, User: o.SSHUser, Port: o.SSHPort, KeyPath: o.SSHKey}},
+		conn:    o.Connection(peer),
 		dataDir: o.DataDir,
 		peer:    peer,
 	}
@@ -215,7 +214,7 @@ func listBy(ctx context.Context, by api, within time.Duration) ([]kube.EtcdMembe
 }
 
 // byHosts tells whether the API is reached through the hosts of a cluster file.
-func (f *fleet) byHosts() bool { return f.options.file != nil && !f.options.namesKubeconfig() }
+func (f *fleet) byHosts() bool { return f.options.file != nil && !f.options.NamesKubeconfig() }
 
 func (f *fleet) close() {
 	for _, t := range f.tunnels {

@@ -8,25 +8,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/discover"
 )
 
 // Options is what the command line says.
 type Options struct {
 	genericiooptions.IOStreams
 
-	Kube *genericclioptions.ConfigFlags
+	discover.Flags
 	File string
-
-	SSH       bool
-	SSHUser   string
-	SSHKey    string
-	SSHPort   int // 0 leaves it to ssh_config
-	SSHConfig string
-	DataDir   string
+	SSH  bool
 
 	Timeout  time.Duration
 	Output   string
@@ -43,28 +37,13 @@ type Options struct {
 func newOptions(streams genericiooptions.IOStreams) *Options {
 	return &Options{
 		IOStreams: streams,
-		Kube:      kubeFlags(),
+		Flags:     discover.NewFlags(),
 		SSH:       true,
-		DataDir:   config.DefaultDataDir,
 		Timeout:   5 * time.Second,
 		Output:    "table",
 		Interval:  2 * time.Second,
 		DryRun:    "none",
 	}
-}
-
-// kubeFlags are those of kubectl's flags that say which cluster is meant, and as whom.
-func kubeFlags() *genericclioptions.ConfigFlags {
-	all := genericclioptions.NewConfigFlags(true)
-	return &genericclioptions.ConfigFlags{
-		KubeConfig: all.KubeConfig, Context: all.Context, ClusterName: all.ClusterName, AuthInfoName: all.AuthInfoName,
-	}
-}
-
-// namesKubeconfig tells whether the command line says which kubeconfig to use. Without that, a cluster file is asked
-// for its own cluster: the user's present context may be another one's.
-func (o *Options) namesKubeconfig() bool {
-	return *o.Kube.KubeConfig != "" || *o.Kube.Context != "" || *o.Kube.ClusterName != "" || *o.Kube.AuthInfoName != ""
 }
 
 func outputs() []string { return []string{"table", "wide", "json", "yaml", "name"} }
@@ -81,12 +60,10 @@ func (o *Options) Validate() error {
 	if o.Interval <= 0 {
 		errs = append(errs, fmt.Errorf("--interval=%s: want a positive duration", o.Interval))
 	}
-	if o.SSHPort < 0 || o.SSHPort > 65535 {
-		errs = append(errs, fmt.Errorf("--ssh-port=%d: want a port number", o.SSHPort))
-	}
 	if o.DryRun != "none" && o.DryRun != "client" {
 		errs = append(errs, fmt.Errorf("--dry-run=%s: want none or client", o.DryRun))
 	}
+	errs = append(errs, o.Flags.Validate())
 	if !o.SSH && o.File != "" {
 		errs = append(errs, errors.New("-f names hosts to reach by SSH, and --ssh=false forbids it: give one of the two"))
 	}

@@ -76,9 +76,9 @@ func (o *Options) realWorld() world {
 			return c, nil
 		},
 		kube: func() (api, error) {
-			config, err := o.Kube.ToRESTConfig()
+			config, err := o.RESTConfig()
 			if err != nil {
-				return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+				return nil, err
 			}
 			return kube.ConnectTo(config)
 		},

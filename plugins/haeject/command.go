@@ -21,10 +21,16 @@ controllers that stay. It is refused where the quorum of etcd, or the cluster's 
 interrupted is completed by running it again. The host can join again at once.
 
 With --replace-with, another host joins in its place, as by kubectl ha-join: before NODE leaves, or, when NODE is dead,
-after that, since etcd lets no member in beside a dead one.`
+after that, since etcd lets no member in beside a dead one.
+
+Without a file, the controllers are found by the kubeconfig, and HAProxy by the note that kubectl ha-init leaves in the
+cluster (the ConfigMap kube-system/kubectl-ha), which also says how the hosts are reached.`
 
 const example = `  # a controller, by the name of its node
   kubectl ha-eject cp3 -f cluster.yaml
+
+  # without a file, by the present kubeconfig
+  kubectl ha-eject cp3
 
   # what would be done
   kubectl ha-eject cp3 -f cluster.yaml --dry-run=client
@@ -39,7 +45,7 @@ const example = `  # a controller, by the name of its node
 func New(streams genericiooptions.IOStreams) *cobra.Command {
 	o := newOptions(streams)
 	command := &cobra.Command{
-		Use:           "kubectl-ha_eject NODE -f FILE [--replace-with HOST]",
+		Use:           "kubectl-ha_eject NODE [-f FILE] [--replace-with HOST]",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: commandName},
 		Short:         "Take a controller out of a highly available control plane",
 		Long:          long,
@@ -60,6 +66,9 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 				return &cli.UsageError{Err: err}
 			}
 			command.SilenceUsage = true // from here on it is not the command line that is wrong
+			if err := o.Discover(command.Context()); err != nil {
+				return err
+			}
 			if err := o.Complete(); err != nil {
 				return err
 			}

@@ -83,7 +83,7 @@ func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
 		"nobody":                {[]string{"-f", good}, cli.ExitUsage, "no controller: name it"},
 		"two":                   {[]string{"cp1", "cp2", "-f", good}, cli.ExitUsage, "controllers leave one at a time"},
 		"an empty name":         {[]string{"", "-f", good}, cli.ExitUsage, "name is empty"},
-		"no file":               {[]string{"cp1"}, cli.ExitUsage, "no cluster file: name it with -f FILE"},
+		"no cluster":            {[]string{"cp1", "--kubeconfig", good + "x"}, cli.ExitError, "reading the kubeconfig: "},
 		"no such file":          {[]string{"cp1", "-f", "none"}, cli.ExitError, "no such file"},
 		"two wishes":            {[]string{"cp1", "-f", good, "--snapshot", "x", "--skip-snapshot"}, cli.ExitUsage, "give one of the two"},
 		"an odd dry run":        {[]string{"cp1", "-f", good, "--dry-run", "server"}, cli.ExitUsage, "--dry-run=server: want none or client"},

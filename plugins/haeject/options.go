@@ -37,6 +37,8 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 
 func (o *Options) addFlags(flags *pflag.FlagSet) {
 	o.AddFlags(flags)
+	o.AddDiscovery(flags)
+	o.AddK0sBinary(flags)
 	flags.StringVar(&o.ReplaceWith, "replace-with", "",
 		"a host that joins in NODE's place, as [USER@]HOST[:PORT]: before NODE leaves, or, when NODE is dead, after that")
 	flags.Lookup("timeout").Usage = "how long to wait for one condition, as for the drain of the Node"

@@ -21,6 +21,7 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.Wipe("Take k0s's data off the host"),
 		c.Forget("Delete its Node, ControlNode and EtcdMember"),
 		c.FreePlaces("Free the host's places in HAProxy"),
+		c.Note("Strike the host out of the cluster's own note"),
 		c.EditFile("Take the host out of the cluster file"),
 		c.VerifyRemoval("Verify that nothing of the host is left and the other controllers serve"),
 	}
@@ -57,6 +58,7 @@ func replacement(c *controlplane.Cluster, hosts controlplane.Entries, leavesFirs
 	end := []step.Step{
 		c.Forget("Delete the old host's Node, ControlNode and EtcdMember"),
 		c.FreePlaces("Free the old host's places in HAProxy"),
+		c.Note("Note in the cluster where the new host is, in the old one's place"),
 		c.EditFile("Take the old host out of the cluster file"),
 		c.Verify("Verify etcd members, nodes, the API and every HAProxy server"),
 		c.VerifyRemoval("Verify that nothing of the old host is left"),

@@ -25,6 +25,7 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),
 		c.RepointWorkers("Point the kubelets of existing workers to the load balancer"),
 		c.WriteKubeconfig("Write the kubeconfig"),
+		c.Note("Note in the cluster where HAProxy and the controllers are"),
 		c.Verify("Verify nodes, etcd members, the API and every HAProxy server"),
 		c.Hooks("Run the hosts' own commands from after (hooks)", "after"),
 	}

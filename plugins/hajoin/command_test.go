@@ -86,7 +86,10 @@ func TestWrongCalls(t *testing.T) {
 		code int
 		says string
 	}{
-		"no file":             {[]string{"10.10.5.2"}, cli.ExitUsage, "no cluster file: name it with -f FILE"},
+		"nobody":              {nil, cli.ExitUsage, "nobody to join: name the hosts as [USER@]HOST, or the cluster file with -f FILE"},
+		"no cluster":          {[]string{"10.10.5.2", "--kubeconfig", good + "x"}, cli.ExitError, "reading the kubeconfig: "},
+		"an executable twice": {[]string{"-f", good, "10.10.5.2", "--k0s-binary", "k0s"}, cli.ExitUsage, "write k0sBinaryPath into the file"},
+		"an odd port":         {[]string{"10.10.5.2", "--ssh-port", "99999"}, cli.ExitUsage, "--ssh-port=99999: want a port number"},
 		"no such file":        {[]string{"-f", good + "x"}, cli.ExitError, "no such file"},
 		"no host":             {[]string{"-f", good, "a b"}, cli.ExitUsage, `host "a b"`},
 		"an odd role":         {[]string{"-f", good, "--role", "worker", "10.10.5.2"}, cli.ExitUsage, "--role=worker: want controller or controller+worker"},

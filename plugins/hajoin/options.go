@@ -31,6 +31,8 @@ func newOptions(streams genericiooptions.IOStreams) *Options {
 
 func (o *Options) addFlags(flags *pflag.FlagSet) {
 	o.AddFlags(flags)
+	o.AddDiscovery(flags)
+	o.AddK0sBinary(flags)
 	flags.StringVar(&o.Role, "role", o.Role,
 		"role of hosts that the file does not name: controller or controller+worker; that of its first controller when empty")
 }
@@ -48,6 +50,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Role != "" && len(o.Targets) == 0 {
 		errs = append(errs, errors.New("--role is for hosts that are given as arguments, and there are none: correct the roles in the file"))
+	}
+	if o.File == "" && len(o.Targets) == 0 {
+		errs = append(errs, errors.New("nobody to join: name the hosts as [USER@]HOST, or the cluster file with -f FILE"))
 	}
 	return errors.Join(errs...)
 }

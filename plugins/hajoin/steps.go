@@ -16,6 +16,7 @@ func steps(c *controlplane.Cluster, hosts controlplane.Entries) []step.Step {
 		c.Join("Join the controllers, one after another"),
 		c.BalanceAll("Send connections to them, too"),
 		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),
+		c.Note("Note in the cluster where the new hosts are"),
 		hosts.Add("Add the new hosts to the cluster file"),
 		c.Verify("Verify etcd members, nodes, the API and every HAProxy server"),
 		c.Hooks("Run the new hosts' own commands from after (hooks)", "after"),

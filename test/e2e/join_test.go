@@ -96,6 +96,7 @@ func TestJoin(t *testing.T) {
 		{"etcd cut off", (*site).joinCutFromMembers},
 		{"host cut off", (*site).joinCutOff},
 		{"under load", (*site).joinUnderLoad},
+		{"without a file", (*site).withoutAFile},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(s.in(t)) })
 	}

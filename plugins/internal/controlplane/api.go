@@ -245,6 +245,9 @@ func peerAddress(member etcd.Member) (netip.Addr, error) {
 // the load balancer and count for etcd's quorum.
 func (c *Cluster) checkOutsiders(ctx context.Context) []error {
 	return unjoin(host.Each(ctx, c.outsiders, c.settings.Parallel, func(ctx context.Context, s haproxy.Server) error {
+		if slices.Contains(c.vouched, s.Address) {
+			return nil
+		}
 		ctx, cancel := context.WithTimeout(ctx, routeTimeout)
 		defer cancel()
 		conn, err := c.seed.conn.DialContext(ctx, "tcp", netip.AddrPortFrom(s.Address, uint16(c.file.LoadBalancer.Ports.KubeAPI)).String())

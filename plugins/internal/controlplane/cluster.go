@@ -39,6 +39,7 @@ type Cluster struct {
 	// unseen could not be looked at, and are none of the above.
 	unseen          []*machine
 	unseenBalancers []*balancer
+	vouched         []netip.Addr // of those, controllers that the API says are well
 	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
 	outsiders []haproxy.Server
 }

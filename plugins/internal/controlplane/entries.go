@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,14 +10,15 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/discover"
 )
 
 // Entries are the hosts that get an entry in the cluster file once they have joined.
 type Entries struct {
 	targets []string // [USER@]HOST[:PORT]
 	role    config.Role
-	path    string
-	kept    bool // the file stays as it is
+	path    string // of the file; empty where none was given
+	kept    bool   // the file stays as it is
 }
 
 // LetIn finds the hosts [USER@]HOST[:PORT] in the cluster file, which Complete has read. Those that it does not name get
@@ -35,29 +37,46 @@ func (o *Options) LetIn(role config.Role, targets ...string) (Growth, Entries, e
 	for _, target := range targets {
 		h := o.Cluster.Cluster.Find(target)
 		if !h.IsController() {
-			return g, e, fmt.Errorf("%s is a %s in %s: remove that entry first, or name another host", target, h.Role, o.File)
+			return g, e, fmt.Errorf("%s is a %s in %s: remove that entry first, or name another host", target, h.Role, o.Cluster.Name)
 		}
 		g.Wanted = append(g.Wanted, h)
 		if slices.Contains(e.targets, target) {
 			g.Unwritten = append(g.Unwritten, h)
+			h.K0sBinaryPath = cmp.Or(o.K0sBinary, h.K0sBinaryPath)
 		}
 	}
 	return g, e, nil
 }
 
-// readWith reads the cluster file as it will be with the entries.
+// readWith reads the cluster file as it will be with the entries, or, without one, adds them to what was found in the
+// cluster.
 func (o *Options) readWith(e Entries) error {
 	if len(e.targets) == 0 {
 		return nil
 	}
-	file, err := e.added()
+	var file edited
+	var err error
+	if o.Fileless {
+		if file, err = e.addedTo(discover.Source, o.found); err != nil {
+			return err
+		}
+		err = o.CompleteText(file.data)
+	} else {
+		if file, err = e.added(); err != nil {
+			return err
+		}
+		o.Cluster, err = config.LoadText(o.File, file.data, o.LoadBalancers...)
+	}
 	if err != nil {
 		return err
 	}
-	if o.Cluster, err = config.LoadText(o.File, file.data, o.LoadBalancers...); err != nil {
-		return err
+	remedy := "write its entry into " + o.File + " first"
+	if o.Fileless {
+		remedy = "name a cluster file with -f FILE"
 	}
-	o.Cluster.Warnings = append(o.Cluster.Warnings, file.leftOut...)
+	for _, what := range file.leftOut {
+		o.Cluster.Warnings = append(o.Cluster.Warnings, what+", which the other controllers have: where it needs some of its own, "+remedy)
+	}
 	return nil
 }
 
@@ -71,33 +90,37 @@ func (e Entries) Kept() Entries {
 type edited struct {
 	data    []byte
 	entries []string
-	leftOut []string
+	leftOut []string // "HOST gets no FIELD"
 }
 
 // added reads the file as it is now and adds the entries that it lacks.
 func (e Entries) added() (edited, error) {
-	var file edited
-	var err error
-	if file.data, err = os.ReadFile(e.path); err != nil {
-		return file, fmt.Errorf("reading cluster file: %w", err)
+	data, err := os.ReadFile(e.path)
+	if err != nil {
+		return edited{}, fmt.Errorf("reading cluster file: %w", err)
 	}
+	return e.addedTo(e.path, data)
+}
+
+// addedTo adds the entries that a text lacks; its name is for errors.
+func (e Entries) addedTo(name string, data []byte) (edited, error) {
+	file := edited{data: data}
 	for _, target := range e.targets {
-		parsed, err := config.Parse(e.path, file.data)
+		parsed, err := config.Parse(name, file.data)
 		if err != nil {
 			return file, err
 		}
 		if parsed.Cluster.Find(target) != nil {
 			continue
 		}
-		added, err := config.AddController(e.path, file.data, target, e.role)
+		added, err := config.AddController(name, file.data, target, e.role)
 		if err != nil {
 			return file, err
 		}
 		file.data = added.Data
 		file.entries = append(file.entries, added.Entry)
 		for _, what := range added.LeftOut {
-			file.leftOut = append(file.leftOut, fmt.Sprintf("%s gets no %s, which the other controllers have: where it needs some of "+
-				"its own, write its entry into %s first", target, what, e.path))
+			file.leftOut = append(file.leftOut, fmt.Sprintf("%s gets no %s", target, what))
 		}
 	}
 	return file, nil
@@ -108,6 +131,9 @@ func (e Entries) Add(title string) step.Step {
 	return step.Step{
 		Title: title,
 		Skip: func(context.Context) (string, error) {
+			if e.path == "" {
+				return "no file was given", nil
+			}
 			file, err := e.added()
 			switch {
 			case err != nil:

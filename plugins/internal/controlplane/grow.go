@@ -49,6 +49,9 @@ func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 // checkGrowth gathers what stands against letting controllers in beside the members.
 func (c *Cluster) checkGrowth(ctx context.Context, members []etcd.Member, g Growth) []error {
 	c.leaveOut(members, g.Wanted)
+	c.borrowFlags(g)
+	c.acceptUnseen(ctx, members)
+
 	problems := slices.Clone(c.problems)
 	problems = append(problems, c.checkHosts()...)
 	problems = append(problems, c.checkPorts()...)
@@ -83,6 +86,21 @@ func (c *Cluster) runningMembers(ctx context.Context) ([]etcd.Member, error) {
 		return nil, fmt.Errorf("%w: bring the controllers back that have failed", err)
 	}
 	return members, nil
+}
+
+// borrowFlags gives new hosts that no file names, where the cluster's note knows no flags of k0s's either, those with which
+// the seed runs: with other components enabled, they would contend with those that are there.
+func (c *Cluster) borrowFlags(g Growth) {
+	if !c.settings.Fileless {
+		return
+	}
+	flags := config.SharedFlags(c.seed.status.Args, c.seed.host)
+	for _, h := range g.Unwritten {
+		if len(h.InstallFlags) == 0 && len(flags) > 0 {
+			h.InstallFlags = flags
+			c.report.Warn(fmt.Sprintf("%s gets the flags with which k0s runs on %s: %s", h.Conn, c.seed.name(), strings.Join(flags, " ")))
+		}
+	}
 }
 
 // leaveOut takes the controllers out of the run that are neither members nor wanted. One that could not be looked at is
@@ -252,11 +270,15 @@ func (c *Cluster) checkWanted(ctx context.Context, g Growth) []error {
 		if err != nil {
 			return []error{at(m.host.Conn, err)}
 		}
-		reason, err := c.skipBalance(c.running)(ctx)
+		balanced, err := c.skipBalance(c.running)(ctx)
 		if err != nil {
 			return []error{err}
 		}
-		if !exposed && reason != "" {
+		noted, err := c.skipNote(ctx)
+		if err != nil {
+			return []error{at(c.seed.host.Conn, err)}
+		}
+		if !exposed && balanced != "" && noted != "" {
 			problems = append(problems, fmt.Errorf("%s: it is a member of the control plane already (%s)", m.conn.Name(), m.name()))
 		}
 	}

@@ -220,6 +220,9 @@ func TestMembersAlreadyAreRefusedUnlessSomethingIsLeftToDo(t *testing.T) {
 			cluster := w.cluster(e)
 			if name == "nothing is left" {
 				cluster.balancers = nil // so that none is left to change
+				if err := cluster.writeNote(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
 			expectProblems(t, cluster.checkWanted(t.Context(), c.growth(w.file.Cluster.Controllers())), c.want...)
 		})

@@ -84,9 +84,9 @@ func (c *Cluster) prepareJoin(ctx context.Context, hosts []*machine) (*k0s.Token
 	if err != nil || len(newcomers) == 0 {
 		return nil, err
 	}
-	token, err := c.seed.node.CreateToken(ctx, "controller", c.tokenExpiry(len(hosts)))
+	token, err := c.createToken(ctx, c.tokenExpiry(len(hosts)))
 	if err != nil {
-		return nil, at(c.seed.host.Conn, err)
+		return nil, err
 	}
 	err = c.each(ctx, newcomers, func(ctx context.Context, m *machine) error {
 		c.report.Host(m.name()).Update("installing")
@@ -258,7 +258,7 @@ func (c *Cluster) withdrawToken(ctx context.Context, hosts []*machine, token *k0
 	if token == nil || ctx.Err() != nil {
 		return nil
 	}
-	err := at(c.seed.host.Conn, c.seed.node.InvalidateToken(ctx, *token))
+	err := c.invalidateToken(ctx, *token)
 	return errors.Join(err, c.each(ctx, hosts, func(ctx context.Context, m *machine) error {
 		return m.node.ClearToken(ctx)
 	}))

@@ -77,7 +77,10 @@ func (c *Cluster) wipe(ctx context.Context) error {
 
 func (c *Cluster) skipEdit(context.Context) (string, error) {
 	l := c.leaving
-	if l.entry == nil {
+	switch {
+	case c.settings.Fileless:
+		return "no file was given", nil
+	case l.entry == nil:
 		return "the file does not name the host", nil
 	}
 	if !l.EditFile {

@@ -41,6 +41,9 @@ func (o Operation) Run(ctx context.Context) error {
 	}
 
 	connector := &host.Connector{}
+	if o.Discovery != nil {
+		connector.SSHConfig = o.Discovery.SSHConfig
+	}
 	if terminal {
 		connector.Confirm = func(ctx context.Context, key host.UnknownKey) (yes bool, err error) {
 			question := fmt.Sprintf("The %s key of %s is not known: %s. Trust it?", key.KeyType, key.Host, key.Fingerprint)
@@ -51,6 +54,10 @@ func (o Operation) Run(ctx context.Context) error {
 	c, err := survey(ctx, o.Cluster, o.Settings, connectBy(connector), reporter)
 	defer c.close()
 	if err != nil {
+		return err
+	}
+	c.borrowAddress()
+	if err := c.checkKubeconfigsCluster(ctx); err != nil {
 		return err
 	}
 	if err := o.Check(c, ctx); err != nil {

@@ -10,8 +10,10 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/pkg/report"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/discover"
 )
 
 // Options is what the command line of every command that works on a control plane says.
@@ -25,7 +27,15 @@ type Options struct {
 	Progress      report.Mode
 	Settings
 
+	// K0sBinary is k0s's executable on this machine for new hosts, where no file says where they have it from.
+	K0sBinary string
+
+	// Discovery says how a control plane is found that no file names; nil where a command needs a file.
+	Discovery *discover.Flags
+
 	Cluster *config.File // after Complete
+
+	found []byte // a cluster file, after Discover without a file
 }
 
 // Settings is what flags say about the work on hosts.
@@ -39,6 +49,11 @@ type Settings struct {
 	Kubeconfig      string // the file for that; empty for kubectl's default
 
 	Web *http.Client // for versions, releases and their checksums
+
+	// UserAPI is the cluster's API by the user's own kubeconfig; nil where a file alone says which cluster is meant.
+	UserAPI *kube.Cluster
+	// Fileless says that no file names the hosts: they were found by the kubeconfig.
+	Fileless bool
 }
 
 // NewOptions are those of a command line without flags.
@@ -63,8 +78,27 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one condition on a host, as a controller to be ready")
 }
 
-// Complete reads the cluster file.
+// AddDiscovery adds the flags of commands that find the hosts by the kubeconfig where there is no file.
+func (o *Options) AddDiscovery(flags *pflag.FlagSet) {
+	found := discover.NewFlags()
+	o.Discovery = &found
+	found.AddFlags(flags)
+	flags.Lookup("filename").Usage = "the cluster file; without one, the hosts are found by the kubeconfig"
+	flags.Lookup("lb").Usage = "a host of HAProxy, as [USER@]HOST[:PORT], where neither the file nor the cluster says where it is; " +
+		"may be given more than once"
+}
+
+// AddK0sBinary adds the flag of commands that let hosts in, with a file or without.
+func (o *Options) AddK0sBinary(flags *pflag.FlagSet) {
+	flags.StringVar(&o.K0sBinary, "k0s-binary", "",
+		"without a file: k0s's executable on this machine, which new hosts get; they download the cluster's version when empty")
+}
+
+// Complete reads the cluster file, or what was found in its place.
 func (o *Options) Complete() error {
+	if o.Fileless {
+		return o.CompleteText(o.found)
+	}
 	if o.File == "" {
 		return &cli.UsageError{Err: errors.New("no cluster file: name it with -f FILE")}
 	}
@@ -79,6 +113,12 @@ func (o *Options) Complete() error {
 // Validate judges the flags.
 func (o *Options) Validate() error {
 	var errs []error
+	if o.Discovery != nil {
+		errs = append(errs, o.Discovery.Validate())
+	}
+	if o.File != "" && o.K0sBinary != "" {
+		errs = append(errs, errors.New("--k0s-binary is for a call without a file: write k0sBinaryPath into the file"))
+	}
 	for _, lb := range o.LoadBalancers {
 		if err := config.CheckLoadBalancer(lb); err != nil {
 			errs = append(errs, fmt.Errorf("--lb: %w", err))

@@ -340,6 +340,13 @@ func (c *Cluster) checkRoutes(ctx context.Context) []error {
 			}
 		}
 	}
+	for _, m := range c.controllers {
+		for _, s := range c.outsiders {
+			if !m.voter {
+				routes = append(routes, route{m.conn, netip.AddrPortFrom(s.Address, 2380).String()})
+			}
+		}
+	}
 	ports := c.file.LoadBalancer.Ports
 	all := []int{ports.KubeAPI, ports.Konnectivity, ports.ControllerJoin}
 	for _, b := range c.balancers {

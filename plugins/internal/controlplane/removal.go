@@ -358,7 +358,7 @@ func (c *Cluster) checkLeaver(ctx context.Context) []error {
 			problem("there is no directory %s for the snapshot of etcd: name another file with --snapshot", dir)
 		}
 	}
-	if l.entry != nil && l.EditFile {
+	if l.entry != nil && l.EditFile && !c.settings.Fileless {
 		if _, err := c.hasEntry(); err != nil {
 			problem("%w, and use --edit-file=false", err)
 		}

@@ -17,6 +17,15 @@ type Replacement struct {
 	Entries Entries // that it gets in the cluster file
 }
 
+// growth is the part of it that lets a controller in.
+func (r *Replacement) growth() Growth {
+	g := Growth{Wanted: []*config.Host{r.Host}}
+	if len(r.Entries.targets) > 0 {
+		g.Unwritten = g.Wanted
+	}
+	return g
+}
+
 // PreflightReplacement gathers everything that stands against letting a controller in and taking another one out. It
 // changes nothing. The removal says who is replaced by whom.
 func (c *Cluster) PreflightReplacement(ctx context.Context, r Removal) error {
@@ -120,7 +129,7 @@ func (c *Cluster) leaveWorkers() {
 // member like the others meanwhile.
 func (c *Cluster) checkReplacing(ctx context.Context, s etcd.State) []error {
 	l := c.leaving
-	g := Growth{Wanted: []*config.Host{l.ReplacedBy.Host}}
+	g := l.ReplacedBy.growth()
 	if l.first {
 		members := slices.DeleteFunc(slices.Clone(s.Members), func(m etcd.Member) bool { return m.ID == l.member.ID })
 		return c.checkGrowth(ctx, members, g)

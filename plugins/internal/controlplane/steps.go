@@ -89,6 +89,11 @@ func (c *Cluster) WriteKubeconfig(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipKubeconfig, Detail: c.detailKubeconfig, Run: c.writeKubeconfig}
 }
 
+// Note makes the cluster keep where its load balancer and its controllers are.
+func (c *Cluster) Note(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipNote, Detail: c.detailNote, Run: c.writeNote}
+}
+
 // Verify awaits that everything is as it should be.
 func (c *Cluster) Verify(title string) step.Step {
 	return step.Step{Title: title, Run: c.verify, ReadOnly: true}

@@ -8,7 +8,8 @@ import (
 )
 
 // steps is the runbook. Whatever clients and pods still have of the host is led elsewhere before anything there stops,
-// and its objects go last, when nothing of it runs any more: pods that are made anew elsewhere never run twice.
+// and its objects go last, when nothing of it runs any more: pods that are made anew elsewhere never run twice, and a run
+// that was cut off is completed by the next one, which knows a dead host's name from them alone.
 func steps(c *controlplane.Cluster) []step.Step {
 	return []step.Step{
 		c.JudgeRemoval("See that the control plane bears the removal, now that nobody else changes it"),
@@ -19,10 +20,10 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.Leave("Stop k0s on the host and remove its member from etcd, in the order that keeps the quorum"),
 		c.CloseServers("Put the host's servers into maintenance and close what connections are left"),
 		c.Wipe("Take k0s's data off the host"),
-		c.Forget("Delete its Node, ControlNode and EtcdMember"),
 		c.FreePlaces("Free the host's places in HAProxy"),
 		c.Note("Strike the host out of the cluster's own note"),
 		c.EditFile("Take the host out of the cluster file"),
+		c.Forget("Delete its Node, ControlNode and EtcdMember"),
 		c.VerifyRemoval("Verify that nothing of the host is left and the other controllers serve"),
 	}
 }
@@ -30,8 +31,8 @@ func steps(c *controlplane.Cluster) []step.Step {
 // replacement is the runbook of --replace-with. A controller that works leaves once the new one is in: the control plane
 // bears as many failures meanwhile as before, and one of one or two controllers never has fewer. One that does not answer
 // leaves first: it counts for the quorum and gives nothing to it, and etcd lets nobody in where the members that are
-// connected would be no quorum with the new one still missing: of three with one dead, never. The old host's objects and
-// its entry in the file go last in either case: by them the next run finds it when this one is cut off.
+// connected would be no quorum with the new one still missing: of three with one dead, never. The old host's objects go
+// last in either case: when this run is cut off, nothing else tells the next one whose name that of a dead host is.
 func replacement(c *controlplane.Cluster, hosts controlplane.Entries, leavesFirst bool) []step.Step {
 	prepare := []step.Step{
 		c.Hooks("Run the new host's own commands from before (hooks)", "before"),
@@ -56,10 +57,10 @@ func replacement(c *controlplane.Cluster, hosts controlplane.Entries, leavesFirs
 		c.Wipe("Take k0s's data off the old host"),
 	}
 	end := []step.Step{
-		c.Forget("Delete the old host's Node, ControlNode and EtcdMember"),
 		c.FreePlaces("Free the old host's places in HAProxy"),
 		c.Note("Note in the cluster where the new host is, in the old one's place"),
 		c.EditFile("Take the old host out of the cluster file"),
+		c.Forget("Delete the old host's Node, ControlNode and EtcdMember"),
 		c.Verify("Verify etcd members, nodes, the API and every HAProxy server"),
 		c.VerifyRemoval("Verify that nothing of the old host is left"),
 		c.Hooks("Run the new host's own commands from after (hooks)", "after"),

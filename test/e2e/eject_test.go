@@ -270,7 +270,7 @@ func TestEjectDeadAndKilled(t *testing.T) {
 	victim := list.leader()
 	for _, moment := range []string{
 		"Let HAProxy give", "Hand the leadership", "Stop k0s on the host: disabling", "Stop k0s on the host: removing", "Put the host's servers",
-		"Take k0s's data: removing", "Delete its Node: deleting ControlNode", "Free the host's places: ", "Take the host out", "Verify",
+		"Take k0s's data: removing", "Free the host's places: ", "Take the host out", "Delete its Node: deleting ControlNode", "Verify",
 	} {
 		if !s.ejectUntil(moment, victim) {
 			t.Errorf("no run came to %q", moment)
@@ -290,7 +290,7 @@ func (s *site) replaceDead(dead, by string, left ...string) {
 		s.t.Fatal(err)
 	}
 	args := []string{dead, "--replace-with", s.target(by), "--skip-snapshot"}
-	for _, moment := range []string{"Put the old host's servers", "Join the new controller: joining", "Take the old host out"} {
+	for _, moment := range []string{"Put the old host's servers", "Join the new controller: joining", "Take the old host out", "Delete the old host's Node: deleting EtcdMember"} {
 		if !s.ejectUntil(moment, args...) {
 			s.t.Errorf("no run came to %q", moment)
 		}

@@ -94,7 +94,8 @@ func (s State) unsettled(except ...uint64) []error {
 			continue
 		}
 		if m.Learner {
-			reasons = append(reasons, fmt.Errorf("%s is still a learner: wait until it votes, or remove it", m))
+			reasons = append(reasons, fmt.Errorf("%s is still a learner: wait until it votes, or remove it with `kubectl "+
+				"etcd-members remove %x`", m, m.ID))
 		}
 		if ailment := s.Ailment(m); ailment != "" {
 			reasons = append(reasons, errors.New(ailment))

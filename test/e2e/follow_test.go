@@ -104,7 +104,7 @@ func (s *site) killedEverywhere(plugin string, idle []string, args ...string) re
 		if r.code == -1 {
 			continue
 		}
-		s.t.Logf("killed %d times, in each case once more: %s", len(killed), strings.Join(killed, "; "))
+		s.t.Logf("killed %d times, at: %s", len(killed), strings.Join(killed, "; "))
 		for title := range titles {
 			hit := slices.ContainsFunc(killed, func(moment string) bool { return moment == title || strings.HasPrefix(moment, title+": ") })
 			excused := slices.ContainsFunc(idle, func(begin string) bool { return strings.HasPrefix(title, begin) })

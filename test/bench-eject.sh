@@ -3,24 +3,8 @@
 # order that loses no request: HAProxy drains, k0s stops, a survivor removes the member, HAProxy forgets it, k0s resets, the
 # objects go. By hand nothing is checked before, awaited on the way or verified afterwards; what ha-eject and ha-join take
 # for that is listed apart, and the ratio is of the rest. REPETITIONS is how often, 3 by default.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-go build -o bin/labctl ./test/lab/labctl
-labctl() { bin/labctl --name bench "$@"; }
-hosts=(k0s-ch-sion-1 k0s-at-vie-1 k0s-de-fra-1)
+source "$(dirname "$0")/bench.sh"
 survivor=${hosts[0]} leaver=${hosts[2]}
-k0s=$(labctl k0s)
-folder=bin/bench
-rm -rf "$folder" && mkdir -p "$folder"
-trap 'labctl down' EXIT
-
-on() { ssh -F "$config" "$@"; }
-
-ready() {
-    until on "$1" 'cd /var/lib/k0s/pki && curl -sf --cacert ca.crt --cert admin.crt --key admin.key https://localhost:6443/readyz' >/dev/null 2>&1; do
-        sleep 0.3
-    done
-}
 
 # balancer: runs the runtime API's commands on stdin, one connection each.
 balancer() { on haproxy 'while read -r line; do echo "$line" | socat - /var/lib/haproxy/kubectl-ha.sock; done'; }
@@ -61,14 +45,6 @@ join_by_hand() {
     done <<<"$ports" | balancer
 }
 
-seconds() { # seconds COMMAND...: how long it took
-    local start end
-    start=$(date +%s.%N)
-    "$@" >&2
-    end=$(date +%s.%N)
-    awk -v a="$start" -v b="$end" 'BEGIN { printf "%.2f", b - a }'
-}
-
 # ours COMMAND ARGUMENTS...: runs a plugin; what its steps took is left in steps.json.
 ours() { (cd "$folder" && "../kubectl-$1" -f cluster.yaml --progress=json "${@:2}" 2>steps.json) || { cat "$folder/steps.json"; return 1; }; }
 
@@ -80,12 +56,8 @@ steps() {
 
 note() { echo "$*" >>"$folder/figures"; }
 
-labctl up "${hosts[@]}" haproxy:haproxy >&2
-config=$(labctl ssh-config)
-export SSH_KNOWN_HOSTS
-SSH_KNOWN_HOSTS=$(labctl known-hosts)
+bench_up
 address=$(labctl address "$leaver")
-test/cluster-file.sh bench "$k0s" >"$folder/cluster.yaml"
 cp "$folder/cluster.yaml" "$folder/all.yaml"
 ours ha_init
 on "$leaver" 'cat /etc/k0s/k0s.yaml' >"$folder/k0s.yaml"

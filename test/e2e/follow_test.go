@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -77,7 +78,7 @@ func (s *site) follow(plugin string, titles runbook, act func(moment string) (ki
 
 func (s *site) signal(process *os.Process, signal os.Signal) {
 	s.t.Helper()
-	if err := process.Signal(signal); err != nil && err != os.ErrProcessDone { //nolint:errorlint // what os itself returns
+	if err := process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Fatal(err)
 	}
 }

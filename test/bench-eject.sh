@@ -26,7 +26,7 @@ eject_by_hand() {
     on "$leaver" 'k0s reset; rm -rf /etc/cni /opt/cni /etc/k0s/k0s.yaml'
     for object in api/v1/nodes apis/autopilot.k0sproject.io/v1beta2/controlnodes apis/etcd.k0sproject.io/v1beta1/etcdmembers; do
         echo "url = https://localhost:6443/$object/$leaver"
-    done | on "$survivor" 'cd /var/lib/k0s/pki && curl -s -o /dev/null -X DELETE --cacert ca.crt --cert admin.crt --key admin.key -K -'
+    done | on "$survivor" 'cd /var/lib/k0s/pki && curl -s -X DELETE --cacert ca.crt --cert admin.crt --key admin.key -K - >/dev/null'
 }
 
 join_by_hand() {
@@ -39,7 +39,6 @@ join_by_hand() {
     while read -r backend port; do
         free=$(servers 127.0.0.1 | grep -m 1 "^$backend/")
         echo "set server $free addr $address port $port"
-        echo "set server $free check-addr $address check-port $port"
         echo "enable health $free"
         echo "set server $free state ready"
     done <<<"$ports" | balancer

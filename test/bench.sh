@@ -18,7 +18,8 @@ bench_up() {
     test/cluster-file.sh bench "$k0s" >"$folder/cluster.yaml"
 }
 
-on() { ssh -F "$config" "$@"; }
+# on HOST COMMAND: one connection a host serves all commands, as for the plugins.
+on() { ssh -F "$config" -o ControlMaster=auto -o ControlPath="$folder/%C" -o ControlPersist=10m "$@"; }
 
 ready() {
     until on "$1" 'cd /var/lib/k0s/pki && curl -sf --cacert ca.crt --cert admin.crt --key admin.key https://localhost:6443/readyz' >/dev/null 2>&1; do

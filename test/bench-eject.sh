@@ -44,8 +44,11 @@ join_by_hand() {
     done <<<"$ports" | balancer
 }
 
-# ours COMMAND ARGUMENTS...: runs a plugin; what its steps took is left in steps.json.
-ours() { (cd "$folder" && "../kubectl-$1" -f cluster.yaml --progress=json "${@:2}" 2>steps.json) || { cat "$folder/steps.json"; return 1; }; }
+# ours COMMAND ARGUMENTS...: runs a plugin; what its steps took is left in steps.json, and in COMMAND.json for people.
+ours() {
+    (cd "$folder" && "../kubectl-$1" -f cluster.yaml --progress=json "${@:2}" 2>steps.json) || { cat "$folder/steps.json"; return 1; }
+    cp "$folder/steps.json" "$folder/$1.json"
+}
 
 # steps PATTERN: how long the steps took whose titles match.
 steps() {
@@ -66,9 +69,10 @@ on "$leaver" 'cd / && tar -cf /root/pod-network.tar $(ls -d etc/cni opt/cni 2>/d
 pod_network() { on "$leaver" 'tar -C / -xf /root/pod-network.tar'; } # a lab's host has one before it joins
 
 for _ in $(seq "${REPETITIONS:-3}"); do
-    hand=$(seconds eject_by_hand)
-    note eject hand "$hand"
+    disconnect
+    note eject hand "$(seconds eject_by_hand)"
     pod_network
+    disconnect
     note join hand "$(seconds join_by_hand)"
     note eject ours "$(seconds ours ha_eject "$leaver" --yes --snapshot=etcd.db)"
     note eject drain "$(steps '^Cordon and drain')"

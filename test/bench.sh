@@ -21,6 +21,11 @@ bench_up() {
 # on HOST COMMAND: one connection a host serves all commands, as for the plugins.
 on() { ssh -F "$config" -o ControlMaster=auto -o ControlPath="$folder/%C" -o ControlPersist=10m "$@"; }
 
+# disconnect: the next commands open their connections anew, as a plugin has to.
+disconnect() {
+    for host in "${hosts[@]}" haproxy; do on "$host" -O exit 2>/dev/null || true; done
+}
+
 ready() {
     until on "$1" 'cd /var/lib/k0s/pki && curl -sf --cacert ca.crt --cert admin.crt --key admin.key https://localhost:6443/readyz' >/dev/null 2>&1; do
         sleep 0.3

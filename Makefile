@@ -55,3 +55,7 @@ demo-down: ## Take the demo away
 .PHONY: bench-init
 bench-init: build ## Time ha-init beside the bare minimum done by hand
 	./test/bench-init.sh
+
+.PHONY: bench-eject
+bench-eject: build ## Time ha-eject and ha-join beside the bare commands done by hand
+	./test/bench-eject.sh

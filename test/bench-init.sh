@@ -1,23 +1,7 @@
 #!/usr/bin/env bash
 # Times ha-init of three controllers beside the bare minimum by hand: upload, install, start, token, wait. By hand there
 # is no load balancer, no check and no second try; ha-init does all it does.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-go build -o bin/labctl ./test/lab/labctl
-labctl() { bin/labctl --name bench "$@"; }
-hosts=(k0s-ch-sion-1 k0s-at-vie-1 k0s-de-fra-1)
-k0s=$(labctl k0s)
-folder=bin/bench
-rm -rf "$folder" && mkdir -p "$folder"
-trap 'labctl down' EXIT
-
-on() { ssh -F "$config" "$@"; }
-
-ready() {
-    until on "$1" 'cd /var/lib/k0s/pki && curl -sf --cacert ca.crt --cert admin.crt --key admin.key https://localhost:6443/readyz' >/dev/null 2>&1; do
-        sleep 0.3
-    done
-}
+source "$(dirname "$0")/bench.sh"
 
 by_hand() {
     for host in "${hosts[@]}"; do
@@ -44,22 +28,9 @@ YAML
     done
 }
 
-seconds() { # seconds COMMAND...: how long it took
-    local start end
-    start=$(date +%s.%N)
-    "$@" >&2
-    end=$(date +%s.%N)
-    awk -v a="$start" -v b="$end" 'BEGIN { printf "%.1f", b - a }'
-}
-
 ha_init() { (cd "$folder" && ../kubectl-ha_init -f cluster.yaml --progress=plain); }
 
-labctl up "${hosts[@]}" haproxy:haproxy >&2
-config=$(labctl ssh-config)
-export SSH_KNOWN_HOSTS
-SSH_KNOWN_HOSTS=$(labctl known-hosts)
-test/cluster-file.sh bench "$k0s" >"$folder/cluster.yaml"
-
+bench_up
 hand=$(seconds by_hand)
 labctl reset "${hosts[@]}" >&2
 ours=$(seconds ha_init)

@@ -9,13 +9,13 @@ import (
 
 // Disagreements says where the members that answered contradict each other: in the cluster that they belong to, in
 // who its members are, in who leads. No one of them can be believed then.
-func (s State) Disagreements() []string { return s.disagreements(0) }
+func (s State) Disagreements() []string { return s.disagreements() }
 
-// disagreements leaves out what the member with the ID says.
-func (s State) disagreements(except uint64) []string {
+// disagreements leaves out what the excepted members say.
+func (s State) disagreements(except ...uint64) []string {
 	clusters, lists, leaders := opinions{}, opinions{}, opinions{}
 	for _, id := range slices.Sorted(maps.Keys(s.Views)) {
-		if id == except {
+		if slices.Contains(except, id) {
 			continue
 		}
 		view, name := s.Views[id], s.name(id)

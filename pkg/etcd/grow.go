@@ -17,8 +17,8 @@ func CanGrow(s State, answeredFor func(Member) bool) error {
 			reasons = append(reasons, errors.New(ailment))
 		}
 		if m.Learner {
-			reasons = append(reasons, fmt.Errorf("%s is still a learner (peer %s): wait until it votes, or remove it if its join "+
-				"was given up", m, m.PeerHost()))
+			reasons = append(reasons, fmt.Errorf("%s is still a learner (peer %s): wait until it votes, or, if its join was given "+
+				"up, remove it with `kubectl etcd-members remove %x`", m, m.PeerHost(), m.ID))
 		}
 	}
 	for _, a := range s.Alarms() {

@@ -85,11 +85,11 @@ func CanAdd(members []Member, alarms []string) error {
 	for _, m := range members {
 		switch {
 		case m.Learner:
-			problems = append(problems, fmt.Errorf("%s is still a learner (peer %s): wait until it votes, or remove it "+
-				"if its join was given up", m, strings.Join(m.PeerURLs, ",")))
+			problems = append(problems, fmt.Errorf("%s is still a learner (peer %s): wait until it votes, or, if its "+
+				"join was given up, remove it with `kubectl etcd-members remove %x`", m, strings.Join(m.PeerURLs, ","), m.ID))
 		case m.Name == "":
-			problems = append(problems, fmt.Errorf("%s never started (peer %s): start it or remove it", m,
-				strings.Join(m.PeerURLs, ",")))
+			problems = append(problems, fmt.Errorf("%s never started (peer %s): start it, or remove it with "+
+				"`kubectl etcd-members remove %x`", m, strings.Join(m.PeerURLs, ","), m.ID))
 		}
 	}
 	for _, a := range alarms {

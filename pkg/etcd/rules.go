@@ -10,8 +10,10 @@ import (
 // The rules below say why something must not be done to the cluster, or nil. They judge the cluster as it will be, by
 // what its members say of it now.
 
-// CanRemove judges the removal of a member. The member itself may be in any condition; all others must be well.
-func CanRemove(s State, id uint64) error {
+// CanRemove judges the removal of a member. The member itself may be in any condition; all others must be well. When it
+// does not answer, its removal is a repair: the quorum that the others need gets no larger. Then those given as down are
+// borne with, as long as the ones that answer are a quorum of those that remain.
+func CanRemove(s State, id uint64, down ...Member) error {
 	target, found := s.Member(id)
 	if !found {
 		return fmt.Errorf("etcd has no member %x", id)
@@ -20,7 +22,13 @@ func CanRemove(s State, id uint64) error {
 	if !target.Learner && now.Voters == 1 {
 		return fmt.Errorf("%s is the last voting member: with it the cluster's data would be gone", target)
 	}
-	reasons := s.unsettled(id)
+	except := []uint64{id}
+	for _, m := range down {
+		if !s.answers(target) && !s.answers(m) {
+			except = append(except, m.ID)
+		}
+	}
+	reasons := s.unsettled(except...)
 	if now.MayFail() < 0 {
 		reasons = append(reasons, lostQuorum(now))
 	} else if after := s.without(target); after.MayFail() < 0 {
@@ -28,6 +36,16 @@ func CanRemove(s State, id uint64) error {
 			after.Voters, Quorum(after.Voters), after.Healthy))
 	}
 	return errors.Join(reasons...)
+}
+
+// Down lists the voters that have started once and do not answer, apart from the excepted member.
+func Down(s State, except uint64) []Member {
+	return slices.DeleteFunc(slices.Clone(s.Members), func(m Member) bool { return m.ID == except || m.Idle() || s.answers(m) })
+}
+
+func (s State) answers(m Member) bool {
+	_, answered := s.Views[m.ID]
+	return answered
 }
 
 // without counts the voters that remain.
@@ -67,15 +85,17 @@ func CanPromote(s State, id uint64) error {
 	return errors.Join(reasons...)
 }
 
-// unsettled lists what keeps membership from being changed, apart from the member that the change is about.
-func (s State) unsettled(except uint64) []error {
+// unsettled lists what keeps membership from being changed, apart from the excepted members, as the one that the change
+// is about.
+func (s State) unsettled(except ...uint64) []error {
 	var reasons []error
 	for _, m := range s.Members {
-		if m.ID == except {
+		if slices.Contains(except, m.ID) {
 			continue
 		}
 		if m.Learner {
-			reasons = append(reasons, fmt.Errorf("%s is still a learner: wait until it votes, or remove it", m))
+			reasons = append(reasons, fmt.Errorf("%s is still a learner: wait until it votes, or remove it with `kubectl "+
+				"etcd-members remove %x`", m, m.ID))
 		}
 		if ailment := s.Ailment(m); ailment != "" {
 			reasons = append(reasons, errors.New(ailment))
@@ -84,7 +104,7 @@ func (s State) unsettled(except uint64) []error {
 	for _, a := range s.Alarms() {
 		reasons = append(reasons, fmt.Errorf("the alarm %s is raised: clear its cause and disarm it", s.nameAlarm(a)))
 	}
-	for _, d := range s.disagreements(except) {
+	for _, d := range s.disagreements(except...) {
 		reasons = append(reasons, errors.New(d))
 	}
 	return reasons

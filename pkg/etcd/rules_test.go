@@ -151,6 +151,57 @@ func TestCanRemove(t *testing.T) {
 	}
 }
 
+// quintet is a healthy cluster of five, a (1, the leader) to e (5), changed.
+func quintet(changes ...func(*State)) State {
+	return trio(append([]func(*State){five}, changes...)...)
+}
+
+func five(s *State) {
+	for id, name := range map[uint64]string{4: "d", 5: "e"} {
+		with(named(id, name))(s)
+	}
+	only(1, 2, 3, 4, 5)(s)
+}
+
+// Removing a member that is down is how a cluster is repaired in which others are, too.
+func TestCanRemoveWhileOthersAreDown(t *testing.T) {
+	all := []Member{named(1, "a"), named(2, "b"), named(3, "c"), named(4, "d"), named(5, "e")}
+	for name, c := range map[string]struct {
+		state State
+		id    uint64
+		down  []Member
+		words []string
+	}{
+		"one of two of five":               {quintet(silent(4), silent(5)), 4, all[4:], nil},
+		"the other one of them":            {quintet(silent(4), silent(5)), 5, all[3:4], nil},
+		"the last of them":                 {quintet(silent(5), only(1, 2, 3, 5), silent(5)), 5, nil, nil},
+		"not when that was not said":       {quintet(silent(4), silent(5)), 4, nil, []string{"e (5) does not answer"}},
+		"not when another one was meant":   {quintet(silent(4), silent(5)), 4, all[:1], []string{"e (5) does not answer"}},
+		"no healthy one":                   {quintet(silent(4), silent(5)), 3, all[3:], []string{"d (4) does not answer", "e (5) does not answer", "quorum would be lost: of the 4 voters that remain 3 must be healthy, and 2 are"}},
+		"no healthy one of a strong five":  {quintet(silent(5)), 3, all[4:], []string{"e (5) does not answer"}},
+		"one of three, the quorum is lost": {quintet(silent(3), silent(4), silent(5)), 5, all[2:4], []string{"lost its quorum (2 of 5 voters are healthy, 3 must be)"}},
+		"one of two of three":              {trio(silent(2), silent(3)), 3, all[1:2], []string{"lost its quorum"}},
+		"not beside one that is cut off":   {quintet(silent(4), stuck(5)), 4, all[4:], []string{"e (5): no quorum confirms a read"}},
+		"not beside a learner":             {quintet(silent(5), learnerSix), 5, all[:4], []string{"f (6) is still a learner"}},
+		"not under an alarm":               {quintet(silent(4), silent(5), alarm(5, NoSpace)), 4, all[4:], []string{"the alarm NOSPACE on e (5)"}},
+	} {
+		t.Run(name, func(t *testing.T) { judge(t, CanRemove(c.state, c.id, c.down...), c.words...) })
+	}
+}
+
+func learnerSix(s *State) {
+	m := named(6, "f")
+	m.Learner = true
+	with(m)(s)
+}
+
+func TestDown(t *testing.T) {
+	s := quintet(silent(3), silent(4), stuck(5), learnerSix, func(s *State) { with(Member{ID: 7})(s) })
+	if got := Down(s, 3); len(got) != 1 || got[0].ID != 4 {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestCanPromote(t *testing.T) {
 	for name, c := range map[string]struct {
 		state State

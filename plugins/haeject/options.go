@@ -44,7 +44,8 @@ func (o *Options) addFlags(flags *pflag.FlagSet) {
 	flags.Lookup("timeout").Usage = "how long to wait for one condition, as for the drain of the Node"
 	flags.BoolVar(&o.AllowSingle, "allow-single", false, "also where one controller would be left, and with it the only copy of the data")
 	flags.BoolVar(&o.Force, "force", false,
-		"also pods that no controller would make anew; also a host that runs and cannot be reached by SSH: reset it yourself then")
+		"also pods that no controller would make anew; also a host that runs and cannot be reached by SSH: reset it yourself then; "+
+			"also a controller that is down while others are, as long as those that are up are a quorum of those that remain")
 	flags.BoolVar(&o.KeepData, "keep-data", false, "stop and disable k0s on the host, and leave everything of it there")
 	flags.BoolVar(&o.EditFile, "edit-file", o.EditFile, "remove the host's entry from the cluster file, and add that of --replace-with")
 	flags.StringVar(&o.Snapshot, "snapshot", "",

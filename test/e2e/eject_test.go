@@ -3,11 +3,7 @@
 package e2e
 
 import (
-	"bufio"
-	"encoding/json"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -185,17 +181,15 @@ func (s *site) target(name string) string { return "root@" + s.host(name).Addres
 func (s *site) replaceFollower(by string) {
 	s.restorePodNetwork(by)
 	follower := s.etcdList(0).follower()
-	args := []string{follower, "--replace-with", s.target(by), "--skip-snapshot"}
+	args := []string{follower, "--replace-with", s.target(by), "--skip-snapshot", "--yes"}
 	if r := s.eject(0, append(args, "--dry-run=client")...); !strings.Contains(r.stdout, "Nothing was changed") || !strings.Contains(r.stdout, by+": write k0s.yaml") {
 		s.t.Error("a dry run must show the join")
 	}
 	s.underLoad(func() {
 		for _, moment := range []string{"Join the new controller: joining", "Let HAProxy give the old host"} {
-			if !s.ejectUntil(moment, args...) {
-				s.t.Errorf("no run came to %q", moment)
-			}
+			s.killedAt(moment, haEject, args...)
 		}
-		s.eject(0, append(args, "--yes")...)
+		s.eject(0, args...)
 	})
 	s.checkEjected(follower, slices.DeleteFunc(slices.Clone(guide), func(name string) bool { return name == follower })...)
 	s.checkClean(follower)
@@ -233,116 +227,4 @@ func (s *site) checkLeaseIsRespected(name string) {
 	}
 	defer release()
 	s.refuses("anna@laptop", name)
-}
-
-// TestEjectDeadAndKilled takes out a host that is dead, and another one by a command that is killed again and again.
-func TestEjectDeadAndKilled(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, "guide", "cp4", "cp5")
-	all := append(slices.Clone(guide), "cp4")
-	s.write(clusterFile{members: controller(all...)})
-	s.mustInit()
-	s.checkControlPlane(4)
-
-	dead := guide[0] // the file's first, which commands work through
-	if err := s.host(dead).Kill(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r := s.eject(0, dead, "--yes", "--skip-snapshot")
-	if !strings.Contains(r.stdout, "If it ever comes back, run on it: k0s stop; k0s reset") {
-		t.Error("it must say what to run on the host")
-	}
-	left := all[1:]
-	s.checkEjected(dead, left...)
-
-	t.Run("replaced", func(t *testing.T) { s.in(t).replaceDead("cp4", "cp5", append(slices.Clone(left[:2]), "cp5")...) })
-	left = append(slices.Clone(left[:2]), "cp5")
-
-	list := s.etcdList(0)
-	frozen := list.follower()
-	i := slices.IndexFunc(left, func(name string) bool { return name != frozen })
-	t.Run("a survivor is frozen", func(t *testing.T) {
-		s := s.in(t)
-		s.freeze(frozen)
-		s.refuses("does not answer", left[i])
-	})
-
-	victim := list.leader()
-	for _, moment := range []string{
-		"Let HAProxy give", "Hand the leadership", "Stop k0s on the host: disabling", "Stop k0s on the host: removing", "Put the host's servers",
-		"Take k0s's data: removing", "Free the host's places: ", "Take the host out", "Delete its Node: deleting ControlNode", "Verify",
-	} {
-		if !s.ejectUntil(moment, victim) {
-			t.Errorf("no run came to %q", moment)
-		}
-	}
-	if r := s.run(t.Context(), haEject, "-f", s.path("cluster.yaml"), victim, "--yes"); r.code != 0 && !strings.Contains(r.stderr, "ejected already") {
-		t.Errorf("the last run: exit code %d\n%s", r.code, r.stderr)
-	}
-	left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return name == victim })
-	s.checkEjected(victim, left...)
-	s.checkClean(victim)
-}
-
-// replaceDead kills a host and puts another one in its place, by a command that is killed again and again.
-func (s *site) replaceDead(dead, by string, left ...string) {
-	if err := s.host(dead).Kill(s.t.Context()); err != nil {
-		s.t.Fatal(err)
-	}
-	args := []string{dead, "--replace-with", s.target(by), "--skip-snapshot"}
-	for _, moment := range []string{"Put the old host's servers", "Join the new controller: joining", "Take the old host out", "Delete the old host's Node: deleting EtcdMember"} {
-		if !s.ejectUntil(moment, args...) {
-			s.t.Errorf("no run came to %q", moment)
-		}
-	}
-	args = append(args, "--yes")
-	s.eject(0, args...)
-	s.checkEjected(dead, left...)
-	s.checkEntry(by)
-	if r := s.eject(0, args...); !strings.Contains(r.stdout, by+" has taken the place of "+dead) {
-		s.t.Error("a run that has nothing left to do must say so")
-	}
-	s.checkEjected(dead, left...)
-}
-
-// ejectUntil kills ha-eject (SIGKILL) at a moment, "step" or "step: what it says of a host", both by how they begin. It
-// tells whether there was such a moment.
-func (s *site) ejectUntil(moment string, args ...string) bool {
-	s.t.Helper()
-	step, text, within := strings.Cut(moment, ": ")
-	command := exec.CommandContext(s.t.Context(), absolute(s.t, haEject), append(args, "-f", s.path("cluster.yaml"), "--yes", "--skip-snapshot", "--progress=json")...)
-	command.Dir = s.dir
-	command.Env = append(os.Environ(), "SSH_KNOWN_HOSTS="+s.KnownHosts(), "SSH_AUTH_SOCK=")
-	stderr, err := command.StderrPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	start := time.Now()
-	if err := command.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	title, said := "", ""
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
-		said += lines.Text() + "\n"
-		var event struct{ Event, Title, Text string }
-		if json.Unmarshal(lines.Bytes(), &event) != nil {
-			continue
-		}
-		if event.Event == "step-started" {
-			title = event.Title
-		}
-		if strings.HasPrefix(title, step) && (!within && event.Event == "step-started" || within && event.Event == "host" && strings.HasPrefix(event.Text, text)) {
-			if err := command.Process.Kill(); err != nil {
-				s.t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, stderr)
-			_ = command.Wait() // it was killed
-			s.t.Logf("killed at %q after %s", moment, time.Since(start).Round(time.Millisecond))
-			return true
-		}
-	}
-	_ = command.Wait()
-	s.t.Logf("not killed at %q:\n%s", moment, said)
-	return false
 }

@@ -24,7 +24,6 @@ import (
 
 // connector knows the keys of the lab's hosts and has nobody to ask.
 func (s *site) connector() *host.Connector {
-	s.t.Setenv("SSH_AUTH_SOCK", "")
 	empty := s.path("ssh_config")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		s.t.Fatal(err)

@@ -3,13 +3,9 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -36,48 +32,6 @@ func (s *site) haJoin(code int, args ...string) result {
 		s.t.Fatalf("exit code %d, want %d", r.code, code)
 	}
 	return r
-}
-
-// joinAt runs the plugin and calls act when it says something new of a step, "title" or "title: what a host does". When act
-// returns true, it is killed.
-func (s *site) joinAt(act func(moment string) (kill bool), args ...string) result {
-	s.t.Helper()
-	command := exec.CommandContext(s.t.Context(), absolute(s.t, haJoin), append([]string{"-f", s.path("cluster.yaml"), "--progress=json"}, args...)...)
-	command.Dir = s.dir
-	command.Env = append(os.Environ(), "SSH_KNOWN_HOSTS="+s.KnownHosts(), "SSH_AUTH_SOCK=")
-	stderr, err := command.StderrPipe()
-	if err == nil {
-		err = command.Start()
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	start, title, said := time.Now(), "", ""
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		var event struct{ Event, Title, Text string }
-		if json.Unmarshal(lines.Bytes(), &event) != nil {
-			said += lines.Text() + "\n"
-			continue
-		}
-		moment := ""
-		switch event.Event {
-		case "step-started":
-			title = event.Title
-			moment = title
-		case "host":
-			moment = title + ": " + wordsOf(event.Text, 2)
-		}
-		if moment != "" && act(moment) {
-			if err := command.Process.Kill(); err != nil {
-				s.t.Fatal(err)
-			}
-			break
-		}
-	}
-	_, _ = io.Copy(io.Discard, stderr)
-	_ = command.Wait() // its exit code says what came of it
-	s.t.Logf("ha-join %s: exit code %d after %s\n%s", strings.Join(args, " "), command.ProcessState.ExitCode(), time.Since(start).Round(time.Millisecond), said)
-	return result{stderr: said, code: command.ProcessState.ExitCode(), took: time.Since(start)}
 }
 
 func TestJoin(t *testing.T) {
@@ -162,7 +116,7 @@ func (s *site) joinRefused() {
 func (s *site) joinCutFromMembers() {
 	joiner := s.host("cp4")
 	learned := false
-	r := s.joinAt(func(moment string) bool {
+	r := s.follow(haJoin, nil, func(moment string) bool {
 		if strings.HasSuffix(moment, ": starting") {
 			for _, name := range guide { // the join API is reached through the load balancer all the same
 				if err := joiner.Cut(s.t.Context(), s.host(name)); err != nil {
@@ -197,7 +151,7 @@ func (s *site) joinCutFromMembers() {
 // joinCutOff cuts the joiner off from everybody in the middle of the join.
 func (s *site) joinCutOff() {
 	joiner := s.host("cp4")
-	r := s.joinAt(func(moment string) bool {
+	r := s.follow(haJoin, nil, func(moment string) bool {
 		if strings.HasSuffix(moment, ": joining etcd") {
 			if err := joiner.Cut(s.t.Context()); err != nil {
 				s.t.Error(err)
@@ -276,50 +230,6 @@ func (s *site) joinUnderLoad() {
 	if after := s.fingerprint(); after != print {
 		s.t.Errorf("a second run changed something:\n%s\nbecame\n%s", print, after)
 	}
-}
-
-// TestJoinKilledAndRunAgainCompletes kills ha-join (SIGKILL) at the moments that leave most behind.
-func TestJoinKilledAndRunAgainCompletes(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, guide[0], guide[1], loadBalancer+":haproxy")
-	s.write(clusterFile{members: controller(guide[0])})
-	s.mustInit()
-	moments := []string{"Put k0s", "Join the controllers, one after another: installing", "Join the controllers, one after another: starting",
-		"Join the controllers, one after another: joining etcd", "Join the controllers, one after another: waiting for", "Send connections", "Add the new hosts", "Verify"}
-	target := s.host(guide[1]).Address().String()
-	var killed []string
-	for {
-		r := s.joinAt(func(moment string) bool {
-			for _, m := range moments {
-				if strings.HasPrefix(moment, m) && !slices.Contains(killed, m) {
-					killed = append(killed, m)
-					return true
-				}
-			}
-			return false
-		}, target, "--timeout=1m")
-		// Killed at the very end, it may have left nothing to do: then the host is a member already.
-		if r.code == 0 || r.code == 3 && strings.Contains(r.stderr, "it is a member of the control plane already") {
-			break
-		}
-		if r.code != -1 || len(killed) > len(moments) {
-			t.Fatalf("exit code %d after it was killed at %q", r.code, killed)
-		}
-	}
-	t.Logf("completed after it was killed at %q", killed)
-	if len(killed) < len(moments)-1 { // a join may go on by itself so fast that one moment is never reached
-		t.Errorf("it was killed at %q only", killed)
-	}
-	s.checkControlPlane(2)
-	s.checkServers(loadBalancer, guide[0], guide[1])
-	if got, want := s.sh(guide[1], "cat /etc/k0s/kubectl-ha.token"), "#"; !strings.HasPrefix(got, want) {
-		t.Error("a token is left on the host")
-	}
-	if file, err := os.ReadFile(s.path("cluster.yaml")); err != nil || string(file) != s.textOf(guide[0], guide[1]) {
-		t.Errorf("the cluster file: %v\n%s", err, file)
-	}
-	s.haJoin(3, target) // it is a member now
-	s.haJoin(0)
 }
 
 // textOf is the cluster file of these controllers.

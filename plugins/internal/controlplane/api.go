@@ -82,12 +82,20 @@ func (c *Cluster) reseed(ctx context.Context, seed *machine) error {
 // pollInterval is how often a host is asked while something on it is awaited.
 const pollInterval = 300 * time.Millisecond
 
-// await waits for a condition of a machine, no longer than --timeout.
+// await waits for a condition of a machine, no longer than --timeout, and no longer than there is a connection.
 func (c *Cluster) await(ctx context.Context, what string, condition func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.settings.Timeout,
 		fmt.Errorf("gave up after %s, see --timeout", c.settings.Timeout))
 	defer cancel()
-	if err := kube.Wait(ctx, pollInterval, condition); err != nil {
+	var lost error
+	err := kube.Wait(ctx, pollInterval, func(ctx context.Context) error {
+		err := condition(ctx)
+		if errors.Is(err, host.ErrDisconnected) {
+			lost, err = err, nil
+		}
+		return err
+	})
+	if err = errors.Join(lost, err); err != nil {
 		return fmt.Errorf("waiting until %s: %w", what, err)
 	}
 	return nil
@@ -252,8 +260,8 @@ func (c *Cluster) checkOutsiders(ctx context.Context) []error {
 		defer cancel()
 		conn, err := c.seed.conn.DialContext(ctx, "tcp", netip.AddrPortFrom(s.Address, uint16(c.file.LoadBalancer.Ports.KubeAPI)).String())
 		if err != nil {
-			return fmt.Errorf("the controller %s (%s), which is not in the file, does not answer: bring it back, or remove it "+
-				"from the cluster first (%w)", s.Name, s.Address, err)
+			return fmt.Errorf("the controller %s (%s), which is not in the file, does not answer: bring it back, or take it "+
+				"out with `kubectl ha-eject %s` (%w)", s.Name, s.Address, s.Address, err)
 		}
 		c.report.Warn(fmt.Sprintf("the controller %s (%s) is not in the file: it keeps its place behind the load balancer, and "+
 			"is not looked after otherwise", s.Name, s.Address))

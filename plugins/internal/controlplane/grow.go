@@ -259,27 +259,36 @@ func (c *Cluster) checkBalancing() []error {
 	return problems
 }
 
-// checkWanted refuses the named hosts that are members already, unless a run that was cut off left something to do.
+// checkWanted refuses named hosts that are members already, unless something is left to do for any of those named, as by a
+// run that was cut off.
 func (c *Cluster) checkWanted(ctx context.Context, g Growth) []error {
 	var problems []error
 	for _, m := range c.controllers {
-		if !m.voter || !slices.Contains(g.Wanted, m.host) || slices.Contains(g.Unwritten, m.host) {
+		if !slices.Contains(g.Wanted, m.host) {
 			continue
+		}
+		if !m.voter || m.hooksPending || slices.Contains(g.Unwritten, m.host) {
+			return nil
 		}
 		exposed, err := m.node.HasToken(ctx)
 		if err != nil {
 			return []error{at(m.host.Conn, err)}
 		}
-		balanced, err := c.skipBalance(c.running)(ctx)
-		if err != nil {
-			return []error{err}
+		if exposed {
+			return nil
 		}
-		noted, err := c.skipNote(ctx)
-		if err != nil {
+		problems = append(problems, fmt.Errorf("%s: it is a member of the control plane already (%s)", m.conn.Name(), m.name()))
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	for _, skip := range []func(context.Context) (string, error){c.skipBalance(c.running), c.skipNote} {
+		reason, err := skip(ctx)
+		switch {
+		case err != nil:
 			return []error{at(c.seed.host.Conn, err)}
-		}
-		if !exposed && balanced != "" && noted != "" {
-			problems = append(problems, fmt.Errorf("%s: it is a member of the control plane already (%s)", m.conn.Name(), m.name()))
+		case reason == "":
+			return nil
 		}
 	}
 	return problems

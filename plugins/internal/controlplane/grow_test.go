@@ -207,6 +207,12 @@ func TestMembersAlreadyAreRefusedUnlessSomethingIsLeftToDo(t *testing.T) {
 			func(h []*config.Host) Growth { return Growth{Wanted: h[1:2]} }, true, nil},
 		"its entry is left to write": {[]etcd.Member{member(2, "cp2", "10.10.1.2")},
 			func(h []*config.Host) Growth { return Growth{Wanted: h[1:2], Unwritten: h[1:2]} }, false, nil},
+		"its hooks are left to run": {[]etcd.Member{member(2, "cp2", "10.10.1.2")},
+			func(h []*config.Host) Growth { return Growth{Wanted: h[1:2]} }, false, nil},
+		"the entry of another one is left to write": {[]etcd.Member{member(2, "cp2", "10.10.1.2"), member(3, "cp3", "10.10.2.2")},
+			func(h []*config.Host) Growth { return Growth{Wanted: h[1:], Unwritten: h[2:]} }, false, nil},
+		"another one has yet to join": {[]etcd.Member{member(2, "cp2", "10.10.1.2")},
+			func(h []*config.Host) Growth { return Growth{Wanted: h[1:]} }, false, nil},
 		"HAProxy is left": {[]etcd.Member{member(2, "cp2", "10.10.1.2")},
 			func(h []*config.Host) Growth { return Growth{Wanted: h[1:2]} }, false, nil},
 		"nothing is left": {[]etcd.Member{member(2, "cp2", "10.10.1.2")},
@@ -218,11 +224,14 @@ func TestMembersAlreadyAreRefusedUnlessSomethingIsLeftToDo(t *testing.T) {
 				w.hosts["10.10.1.2"].files["/etc/k0s/kubectl-ha.token"] = "secret"
 			}
 			cluster := w.cluster(e)
-			if name == "nothing is left" {
+			if name != "HAProxy is left" {
 				cluster.balancers = nil // so that none is left to change
 				if err := cluster.writeNote(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+			}
+			for _, m := range cluster.controllers {
+				m.hooksPending = name == "its hooks are left to run"
 			}
 			expectProblems(t, cluster.checkWanted(t.Context(), c.growth(w.file.Cluster.Controllers())), c.want...)
 		})

@@ -314,7 +314,8 @@ func (c *Cluster) undoLeave(ctx context.Context) error {
 	}
 	service := l.machine.conn.Service(k0s.ControllerService)
 	if err := errors.Join(service.Enable(ctx), service.Start(ctx)); err != nil {
-		return at(l.machine.host.Conn, err)
+		return fmt.Errorf("%w: k0s may be stopped there, and its member %s still counts for etcd's quorum: run the command again, or "+
+			"`k0s start` on the host", at(l.machine.host.Conn, err), l.member)
 	}
 	l.stopped = false
 	return nil

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
-	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 )
 
@@ -136,7 +137,7 @@ func (c *Cluster) verifyGone(ctx context.Context) (string, error) {
 	}
 	var errs []error
 	for _, m := range s.Members {
-		if ailment := s.Ailment(m); ailment != "" {
+		if ailment := s.Ailment(m); ailment != "" && !c.leaving.bears(identityOfMember(m)) {
 			errs = append(errs, errors.New(ailment))
 		}
 	}
@@ -152,7 +153,9 @@ func (c *Cluster) verifyForgotten(ctx context.Context) (string, error) {
 }
 
 func (c *Cluster) verifyLeft(ctx context.Context) (string, error) {
-	servers := c.servers(c.running)
+	servers := slices.DeleteFunc(c.servers(c.running), func(s haproxy.Server) bool {
+		return c.leaving.bears(identity{addresses: []netip.Addr{s.Address}})
+	})
 	err := c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
 		current, err := c.balancer(b).Current(ctx)
 		switch {
@@ -171,15 +174,14 @@ func (c *Cluster) verifyLeft(ctx context.Context) (string, error) {
 		}
 		return nil
 	})
-	return fmt.Sprintf("the servers of %d controllers are up", c.voting()), err
+	return fmt.Sprintf("the servers of %d controllers are up", c.voting()-len(c.leaving.down)), err
 }
 
 // Aftermath is what the user is to know and to do now.
 func (c *Cluster) Aftermath() []string {
 	l := c.leaving
-	left := c.voting()
-	lines := []string{fmt.Sprintf("%s is no part of the control plane at %s any more: %d controllers vote, of which %d may fail.", l.name(),
-		c.Address(), left, etcd.Tolerates(left))}
+	lines := []string{fmt.Sprintf("%s is no part of the control plane at %s any more: %d controllers vote%s.", l.name(),
+		c.Address(), c.voting(), c.remaining())}
 	if l.saved {
 		lines = append(lines, "etcd's database from before is in "+l.Snapshot+": it holds every Secret of the cluster.")
 	}

@@ -529,7 +529,7 @@ func TestOutsidersHaveToAnswer(t *testing.T) {
 	c := w.survey()
 	expectProblems(t, c.meet(members))
 	expectProblems(t, c.checkOutsiders(t.Context()),
-		"the controller cp9 (10.10.9.2), which is not in the file, does not answer: bring it back, or remove it")
+		"the controller cp9 (10.10.9.2), which is not in the file, does not answer: bring it back, or take it out with `kubectl ha-eject 10.10.9.2`")
 
 	w.hosts["10.10.0.2"].dial = func(_, address string) (net.Conn, error) {
 		if address != "10.10.9.2:6443" {

@@ -26,12 +26,13 @@ type Removal struct {
 	Controller  string // its name, an address of it, or its member's ID in etcd
 	Drain       node.Options
 	SkipDrain   bool
-	Snapshot    string       // file of this machine; empty for none
-	AllowSingle bool         // one controller may be left
-	Force       bool         // also when the host cannot be reached and runs all the same
-	KeepData    bool         // k0s is stopped, and everything of it stays on the host
-	EditFile    bool         // the host's entry goes from the cluster file
-	ReplacedBy  *Replacement // joins in its place; nil when nobody does
+	Snapshot    string // file of this machine; empty for none
+	AllowSingle bool   // one controller may be left
+	// Force is for a host that runs and cannot be reached, and for a member that is down while others are, too.
+	Force      bool
+	KeepData   bool         // k0s is stopped, and everything of it stays on the host
+	EditFile   bool         // the host's entry goes from the cluster file
+	ReplacedBy *Replacement // joins in its place; nil when nobody does
 }
 
 // leaver is the controller that leaves, and how far that has come. What it was called, and what is left of it, is known
@@ -48,6 +49,7 @@ type leaver struct {
 	node        *kube.Node   // nil when there is none (any more)
 	controlNode string
 	etcdMember  string
+	down        []etcd.Member // further members that do not answer either, and that Force bears with
 
 	first bool // it leaves before the one that replaces it joins
 
@@ -93,6 +95,7 @@ func (c *Cluster) PreflightRemoval(ctx context.Context, r Removal) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	c.bearWithDown(s)
 	problems := append(c.judge(ctx, s), c.checkRemoval(ctx, s)...)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -290,7 +293,11 @@ func (c *Cluster) judge(ctx context.Context, s etcd.State) []error {
 func (c *Cluster) judgeMember(s etcd.State, member etcd.Member) []error {
 	var problems []error
 	if c.expected() == 0 {
-		problems = unjoin(etcd.CanRemove(s, member.ID))
+		problems = unjoin(etcd.CanRemove(s, member.ID, c.leaving.down...))
+	}
+	if len(problems) > 0 && c.leaving.ReplacedBy == nil && etcd.CanRemove(s, member.ID, etcd.Down(s, member.ID)...) == nil {
+		problems = append(problems, fmt.Errorf("%s is down, too: bring the others back first, or use --force to remove the members "+
+			"that are down one after another, which the quorum bears", member))
 	}
 	if left := etcd.Voters(s.Members) + c.expected() - 1; left == 1 && !member.Learner && !c.leaving.AllowSingle {
 		problems = append(problems, errors.New("one controller would be left, and the cluster's data would be on that host alone: "+
@@ -305,7 +312,7 @@ func (c *Cluster) checkStaying(ctx context.Context, s etcd.State) []error {
 	c.problems = nil
 	var problems []error
 	for _, m := range c.unseen {
-		if !m.host.IsController() {
+		if !m.host.IsController() || c.leaving.bears(identityOf(m)) { // who is down keeps its place, as one that the file does not name does
 			continue
 		}
 		c.problems = append(c.problems, m.trouble)
@@ -316,11 +323,23 @@ func (c *Cluster) checkStaying(ctx context.Context, s etcd.State) []error {
 	}
 	problems = append(problems, c.meet(members)...)
 	return append(problems, unjoin(c.each(ctx, c.controllers, func(ctx context.Context, m *machine) error {
-		if !m.voter {
+		if !m.voter || c.leaving.bears(identityOf(m)) {
 			return nil
 		}
 		return m.readyz(ctx)
 	}))...)
+}
+
+// bearWithDown notes who else is down, once for the whole run: one that dies meanwhile is a reason to stop.
+func (c *Cluster) bearWithDown(s etcd.State) {
+	if c.leaving.Force {
+		c.leaving.down = etcd.Down(s, c.leaving.member.ID)
+	}
+}
+
+// bears tells whether a host is that of a member that is down, which --force bears with.
+func (l *leaver) bears(i identity) bool {
+	return slices.ContainsFunc(l.down, func(member etcd.Member) bool { return i.related(identityOfMember(member)) })
 }
 
 // checkLeaver looks at the host that leaves, at its Node, and at this machine's files.
@@ -445,8 +464,7 @@ func (c *Cluster) consequences(ctx context.Context) []string {
 	}
 	lines := []string{who + " leaves the control plane at " + c.Address() + "."}
 	if l.member.ID != 0 {
-		left := c.voting() + c.coming()
-		lines = append(lines, fmt.Sprintf("  etcd: %s is removed; voters that remain: %d, of which %d may fail", l.member, left, etcd.Tolerates(left)))
+		lines = append(lines, fmt.Sprintf("  etcd: %s is removed; voters that remain: %d%s", l.member, c.voting()+c.coming(), c.remaining()))
 	}
 	switch reason, _ := c.skipDrain(ctx); {
 	case reason == "":
@@ -467,6 +485,16 @@ func (c *Cluster) consequences(ctx context.Context) []string {
 		lines = append(lines, "  "+l.Snapshot+": overwritten by a new snapshot of etcd")
 	}
 	return lines
+}
+
+// remaining says who of the voters that stay is down, and how many may fail.
+func (c *Cluster) remaining() string {
+	left, down := c.voting()+c.coming(), c.leaving.down
+	text := ""
+	for _, m := range down {
+		text += fmt.Sprintf(", %s is down", m)
+	}
+	return text + fmt.Sprintf(", of which %d may fail", max(0, etcd.Strength{Voters: left, Healthy: left - len(down)}.MayFail()))
 }
 
 // voting counts the voters that stay.

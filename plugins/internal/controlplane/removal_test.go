@@ -235,6 +235,43 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// fiveMembers adds cp4 and cp5 to etcd, which the file does not name; of the five, cp3 and cp5 are down.
+func fiveMembers(w *removalWorld) {
+	w.members = append(w.members, member(0xd4, "cp4", "10.10.3.2"), member(0xe5, "cp5", "10.10.5.2"))
+	dead("10.10.2.2")(w)
+	w.silent[0xe5] = true
+}
+
+func TestForceRemovesTheDeadOneAfterAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		removal Removal
+		want    []string
+	}{
+		"without force": {Removal{Controller: "cp3"}, []string{"cp5 (e5) does not answer", "cp3 (c3) is down, too: bring the others back first, or use --force"}},
+		"with force":    {Removal{Controller: "cp3", Force: true}, nil},
+		"a healthy one": {Removal{Controller: "cp2", Force: true}, []string{"cp3 (c3) does not answer", "cp5 (e5) does not answer", "quorum would be lost"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newRemovalWorld(t, fiveMembers)
+			l := w.find(c.removal)
+			w.c.unlisted = []*machine{{host: l.entry, seen: true, ca: testCA, peer: fakePeer{w.fleet, 0xd4}}}
+			s, _ := w.c.poll(t.Context())
+			w.c.bearWithDown(s)
+			expectProblems(t, w.c.judge(t.Context(), s), c.want...)
+			if !c.removal.Force || len(c.want) > 0 {
+				return
+			}
+			w.c.checkStaying(t.Context(), s)
+			if got := strings.Join(w.c.consequences(t.Context()), "\n"); !strings.Contains(got, "voters that remain: 4, cp5 (e5) is down, of which 0 may fail") {
+				t.Errorf("got %s", got)
+			}
+			if got := w.c.Aftermath()[0]; !strings.Contains(got, "4 controllers vote, cp5 (e5) is down, of which 0 may fail") {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
 func TestTheLastControllerStays(t *testing.T) {
 	w := newRemovalWorld(t, func(w *removalWorld) { w.members = w.members[:1] })
 	err := w.c.findLeaver(t.Context(), Removal{Controller: "cp1", AllowSingle: true})

@@ -393,3 +393,27 @@ func TestLockThatCannotBeTakenSaysWhy(t *testing.T) {
 	_, err := h.Lock(ctx, "/dev/null/no")
 	wantError(t, err, "locking /dev/null/no on "+h.Name())
 }
+
+// A holder whose connection broke silently says nothing more, and its lock ends.
+func TestALockEndsWithoutBeats(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	silent, beats, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	defer beats.Close()
+	script := variables("path", path, "wait", "0", "holder", "me", "patience", "1") + lockScript
+	holder := exec.CommandContext(t.Context(), "sh", "-c", script)
+	holder.Stdin = silent
+	if _, err := beats.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := holder.Output()
+	if string(out) != "locked\n" || err == nil || holder.ProcessState.ExitCode() != 124 {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if data, err := os.ReadFile(path); err != nil || len(data) > 0 {
+		t.Errorf("the file still names it: %q, %v", data, err)
+	}
+}

@@ -28,8 +28,15 @@ func (e *LockedError) Error() string {
 // lockWait is how long Lock waits for a lock when its context has no deadline.
 const lockWait = 30 * time.Second
 
-// lockScript holds a lock on $path for as long as standard input is open. It prints "locked", or "busy" and the content
-// of the file, which names the holder. busybox's flock knows no waiting.
+// A holder says every lockBeat that it is there; one that says nothing for lockPatience is taken for gone.
+const (
+	lockBeat     = 4 * time.Second
+	lockPatience = 20 * time.Second
+)
+
+// lockScript holds a lock on $path for as long as standard input is open and bytes come from there. It prints "locked", or
+// "busy" and the content of the file, which names the holder. busybox's flock knows no waiting. The processes that read
+// do not hold the lock, so that it ends with the one that the file names.
 const lockScript = `set -eu
 mkdir -p -- "${path%/*}/"
 exec 9>>"$path"
@@ -44,13 +51,15 @@ until flock -n 9; do
 done
 printf '%s\n%s\n' "$holder" $$ >"$path"
 echo locked
-cat >/dev/null 9>&-
+code=0
+while beat=$(exec 9>&-; exec timeout "$patience" head -c 1) || code=$?; [ -n "$beat" ]; do :; done
 : >"$path"
+exit "$code"
 `
 
 // Lock takes an exclusive lock on a file of the host. A process on the host holds it, for as long as it has our end of
 // the SSH session: unlock, Close, or the death of this process release it. When the network to the host breaks
-// silently, the lock stays until sshd notices (ClientAliveInterval, or TCP keepalive).
+// silently, or this process is stopped, the lock ends after 20 s.
 //
 // A lock that somebody holds is waited for until shortly before the deadline of ctx, 30 s if it has none; then the
 // error is a *LockedError. Unlock reports a lock that was lost before.
@@ -60,7 +69,8 @@ func (h *Host) Lock(ctx context.Context, path string) (unlock func() error, err 
 		wait = max(0, time.Until(deadline)-2*time.Second)
 	}
 	owner := fmt.Sprintf("%s, since %s", h.holder, time.Now().UTC().Format(time.RFC3339))
-	command := variables("path", path, "wait", fmt.Sprint(int(wait.Seconds())), "holder", owner) + lockScript
+	command := variables("path", path, "wait", fmt.Sprint(int(wait.Seconds())), "holder", owner,
+		"patience", fmt.Sprint(int(lockPatience.Seconds()))) + lockScript
 
 	input, release := io.Pipe()
 	output, written := io.Pipe()
@@ -80,6 +90,7 @@ func (h *Host) Lock(ctx context.Context, path string) (unlock func() error, err 
 	}
 	if err == nil && strings.TrimSpace(word) == "locked" {
 		go io.Copy(io.Discard, answer)
+		go beat(held, release)
 		return sync.OnceValue(func() error {
 			defer stop(nil)
 			release.Close()
@@ -104,4 +115,20 @@ func (h *Host) Lock(ctx context.Context, path string) (unlock func() error, err 
 		err = failed
 	}
 	return nil, fmt.Errorf("locking %s on %s: %w", path, h.name, ofScript(err))
+}
+
+// beat keeps a lock until ctx or the session ends.
+func beat(ctx context.Context, session io.Writer) {
+	ticker := time.NewTicker(lockBeat)
+	defer ticker.Stop()
+	for {
+		if _, err := session.Write([]byte{'x'}); err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }

@@ -53,7 +53,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	shared := command.PersistentFlags()
 	shared.StringVarP(&o.File, "filename", "f", "", "the cluster file, whose hosts are asked")
 	shared.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one member")
-	o.Flags.AddFlags(shared)
+	o.AddFlags(shared)
 
 	command.AddCommand(newRemove(o), newPromote(o), newMoveLeader(o), newSnapshot(o), newDefrag(o), newAlarms(o))
 	return command

@@ -33,6 +33,9 @@ func TestFaults(t *testing.T) {
 	s.writeBehindTwo(guide[0], guide[1], guide[2], "cp4", "cp5")
 	s.mustInit()
 	s.checkControlPlane(5)
+	for _, balancer := range []string{loadBalancer, secondBalancer} {
+		s.checkServers(balancer, guide[0], guide[1], guide[2], "cp4", "cp5")
+	}
 	for _, c := range []struct {
 		name string
 		test func(s *site)

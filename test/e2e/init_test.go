@@ -61,39 +61,29 @@ func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
 	})
 }
 
-func TestOneControllerAndFiveControllers(t *testing.T) {
+// TestFewControllersBehindTwoLoadBalancers makes a control plane of one controller, and of two. TestFaults begins with five.
+func TestFewControllersBehindTwoLoadBalancers(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "guide", "cp4", "cp5")
-	s.write(clusterFile{members: controller(guide[0])})
+	s := newSite(t, guide[0], guide[1], loadBalancer+":haproxy", secondBalancer+":haproxy")
+	file := clusterFile{
+		members:   controller(guide[0]),
+		balancers: []string{loadBalancer, secondBalancer},
+		more:      []string{"address: " + s.lbAddress(), "check: tls"},
+	}
+	s.write(file)
 	s.mustInit()
 	s.checkControlPlane(1)
 	s.checkServers(loadBalancer, guide[0])
+	s.checkServers(secondBalancer, guide[0])
 
-	all := append(append([]string{}, guide...), "cp4", "cp5")
-	s.write(clusterFile{members: controller(all[:4]...)})
-	if r := s.mustInit(); !strings.Contains(r.stderr, "4 controllers") {
+	file.members = controller(guide[:2]...)
+	s.write(file)
+	if r := s.mustInit(); !strings.Contains(r.stderr, "2 controllers") {
 		t.Errorf("an even number of controllers must be warned about")
 	}
-	s.checkControlPlane(4)
-
-	s.write(clusterFile{members: controller(all...)})
-	s.mustInit()
-	s.checkControlPlane(5)
-	s.checkServers(loadBalancer, all...)
-}
-
-func TestTwoLoadBalancers(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, "guide", "haproxy-2:haproxy")
-	s.write(clusterFile{
-		members:   controller(guide...),
-		balancers: []string{loadBalancer, "haproxy-2"},
-		more:      []string{"address: " + s.host(loadBalancer).Address().String(), "check: tls"},
-	})
-	s.mustInit()
-	s.checkControlPlane(3)
-	s.checkServers(loadBalancer, guide...)
-	s.checkServers("haproxy-2", guide...)
+	s.checkControlPlane(2)
+	s.checkServers(loadBalancer, guide[:2]...)
+	s.checkServers(secondBalancer, guide[:2]...)
 }
 
 // lbAddress is the address of the load balancer.

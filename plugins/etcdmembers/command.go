@@ -60,6 +60,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	shared.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one member")
 	o.Kube.AddFlags(shared)
 
+	cli.AddVersion(command)
 	command.AddCommand(newRemove(o), newPromote(o), newMoveLeader(o), newSnapshot(o), newDefrag(o), newAlarms(o))
 	return command
 }

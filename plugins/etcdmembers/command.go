@@ -9,6 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/completion"
 )
 
 const long = `Show the members of the control plane's etcd, how they are, and how many of them may still fail.
@@ -61,7 +62,8 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	o.Kube.AddFlags(shared)
 
 	cli.AddVersion(command)
-	command.AddCommand(newRemove(o), newPromote(o), newMoveLeader(o), newSnapshot(o), newDefrag(o), newAlarms(o))
+	command.AddCommand(completion.Member(newRemove(o)), completion.Member(newPromote(o)), completion.Member(newMoveLeader(o)))
+	command.AddCommand(newSnapshot(o), newDefrag(o), newAlarms(o))
 	return command
 }
 

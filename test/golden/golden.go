@@ -13,9 +13,14 @@ var update = flag.Bool("update", false, "write the golden files anew") //nolint:
 // Compare fails the test where got differs from testdata/NAME.golden.
 func Compare(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
+	CompareFile(t, filepath.Join("testdata", name+".golden"), got)
+}
+
+// CompareFile fails the test where got differs from a file that other people than the test's read too.
+func CompareFile(t *testing.T, path, got string) {
+	t.Helper()
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {

@@ -103,13 +103,14 @@ func TestSchemaTakesWhatTheParserTakes(t *testing.T) {
 // schema is a JSON Schema (2020-12) of the documents of a cluster file.
 func schema(t *testing.T) map[string]any {
 	t.Helper()
+	page := readDescriptions(t)
 	document := func(kind string, data string, versions ...string) map[string]any {
-		r := recorded(t, data)
-		s := r.schema(t, "")
+		s := recorded(t, data).schema(t, "")
 		properties := s["properties"].(map[string]any)
 		properties["apiVersion"] = map[string]any{"enum": versions}
 		properties["kind"] = map[string]any{"enum": []string{kind, strings.ToLower(kind)}}
 		s["required"] = []string{"apiVersion", "kind"}
+		page.describe(t, kind, "", s)
 		return s
 	}
 	isKind := func(kind string) map[string]any {
@@ -121,6 +122,15 @@ func schema(t *testing.T) map[string]any {
 			"then": map[string]any{"$ref": "#/$defs/" + kind},
 		}
 	}
+	defs := map[string]any{
+		KindCluster:      document(KindCluster, everyClusterField, APIVersionCfctl, APIVersionK0sctl),
+		KindLoadBalancer: document(KindLoadBalancer, everyLoadBalancerField, APIVersionLoadBalancer),
+	}
+	for row := range page.text {
+		if !page.used[row] {
+			t.Errorf("%s describes %s, which the parser does not ask for: remove its row", descriptionsFile, row)
+		}
+	}
 	return map[string]any{
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",
 		"$id":         "https://github.com/kubectl-ha/kubectl-ha/raw/main/docs/reference/cluster.schema.json",
@@ -128,11 +138,86 @@ func schema(t *testing.T) map[string]any {
 		"description": "A document of kind Cluster, as cfctl and k0sctl read it, and one of kind LoadBalancer.",
 		"type":        "object",
 		"allOf":       []any{isKind(KindCluster), isKind(KindLoadBalancer)},
-		"$defs": map[string]any{
-			KindCluster:      document(KindCluster, everyClusterField, APIVersionCfctl, APIVersionK0sctl),
-			KindLoadBalancer: document(KindLoadBalancer, everyLoadBalancerField, APIVersionLoadBalancer),
-		},
+		"$defs":       defs,
 	}
+}
+
+const descriptionsFile = "../../docs/reference/cluster-file.md"
+
+// descriptions are the rows of the page for people, by heading and field.
+type descriptions struct {
+	text map[string]string
+	used map[string]bool
+}
+
+func readDescriptions(t *testing.T) descriptions {
+	t.Helper()
+	data, err := os.ReadFile(descriptionsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := descriptions{text: map[string]string{}, used: map[string]bool{}}
+	row := regexp.MustCompile("^\\| `([^`]+)` \\| (.+) \\|$")
+	heading := ""
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "## "); ok {
+			heading = name
+		}
+		if m := row.FindStringSubmatch(line); m != nil {
+			d.text[heading+" "+m[1]] = m[2]
+		}
+	}
+	return d
+}
+
+// describe puts the descriptions into a schema, and wants one for each field that has none below it, or of what it is
+// part of.
+func (d descriptions) describe(t *testing.T, kind, path string, s map[string]any) {
+	t.Helper()
+	alternatives := []any{s}
+	if list, ok := s["anyOf"].([]any); ok {
+		alternatives = append(alternatives, list...)
+	}
+	for _, alternative := range alternatives {
+		alternative := alternative.(map[string]any)
+		if items, ok := alternative["items"].(map[string]any); ok {
+			d.describe(t, kind, path+"[]", items)
+		}
+		properties, _ := alternative["properties"].(map[string]any)
+		for name, child := range properties {
+			child, field := child.(map[string]any), strings.TrimPrefix(path+"."+name, ".")
+			row, exact := d.find(kind, field)
+			switch {
+			case row == "" && child["properties"] == nil && child["anyOf"] == nil && child["items"] == nil:
+				t.Errorf("%s does not describe %s of %s: add a row", descriptionsFile, field, kind)
+			case exact:
+				child["description"] = strings.ReplaceAll(d.text[row], "`", "")
+			}
+			d.used[row] = true
+			d.describe(t, kind, field, child)
+		}
+	}
+}
+
+// find is the row of a field, or of what it is part of. A connection's fields are described once.
+func (d descriptions) find(kind, field string) (row string, exact bool) {
+	connection := strings.TrimPrefix(strings.ReplaceAll(field, "ssh.bastion.", "ssh."), "spec.hosts[].")
+	for _, name := range []string{kind + " " + field, "Connections " + connection} {
+		if _, ok := d.text[name]; ok {
+			return name, true
+		}
+	}
+	for part := field; strings.Contains(part, "."); {
+		part = part[:strings.LastIndex(part, ".")]
+		if name := kind + " " + part; d.text[name] != "" && part != "spec.hosts[]" {
+			return name, false
+		}
+		if name := "Connections " + strings.TrimPrefix(part, "spec.hosts[]."); d.text[name] != "" {
+			return name, false
+		}
+	}
+	return "", false
 }
 
 // recording is what the parser asked for, by path; items of lists have the path of the list and [].

@@ -5,7 +5,6 @@ BIN       := bin
 E2E_FLAGS ?=
 LAB       := $(GO) run ./test/lab/labctl
 PREFIX    ?= /usr/local
-RELEASER  := $(GO) run github.com/goreleaser/goreleaser/v2@v2.15.0
 LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
 PACKAGES  := ./cmd/... ./plugins/... ./pkg/...
@@ -24,9 +23,8 @@ install: build ## Install the plugins and what completes their arguments into PR
 	install -m 755 $(BIN)/kubectl-* completion/kubectl_complete-* $(DESTDIR)$(PREFIX)/bin
 
 .PHONY: release-snapshot
-release-snapshot: ## Make in dist/ what a release is made of, for all platforms, and a krew index; publish nothing
-	$(RELEASER) release --snapshot --clean --skip=sign
-	$(GO) run ./test/krew/krewindex -tag v0.0.0 -archives dist -out dist/krew-index
+release-snapshot: ## Make a release's archives for all platforms in dist/, and a krew index of them; publish nothing
+	$(GO) run ./test/krew/snapshot -out dist
 
 .PHONY: test
 test: lint unit haproxy krew standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, the lab

@@ -3,10 +3,7 @@
 package krew
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"go.yaml.in/yaml/v3"
 )
 
 const (
@@ -35,7 +30,13 @@ func TestInstall(t *testing.T) {
 	release := Release{Tag: "v0.0.1", Archives: os.Getenv("KREW_ARCHIVES")}
 	if release.Archives == "" {
 		release.Archives, release.Partial = t.TempDir(), true
-		makeArchives(t, release.Archives)
+		g, err := ReadGoreleaser(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Make(t.Context(), root, release.Archives, runtime.GOOS+"/"+runtime.GOARCH); err != nil {
+			t.Fatal(err)
+		}
 	}
 	index := t.TempDir()
 	server := httptest.NewServer(http.FileServer(http.Dir(release.Archives)))
@@ -242,83 +243,6 @@ func commit(t *testing.T, folder string) {
 		command.Dir = folder
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("git %s: %v\n%s", args[0], err, out)
-		}
-	}
-}
-
-// goreleaser is what this test reads of .goreleaser.yaml.
-type goreleaser struct {
-	Builds []struct {
-		ID, Main, Binary string
-		LDFlags          []string
-	}
-	Archives []struct {
-		ID    string
-		Files []any // a path, or a mapping with src
-	}
-}
-
-// makeArchives makes the archives of this platform, of what .goreleaser.yaml puts into them.
-func makeArchives(t *testing.T, folder string) {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config goreleaser
-	if err := yaml.Unmarshal(data, &config); err != nil {
-		t.Fatal(err)
-	}
-	programs := t.TempDir()
-	for i, build := range config.Builds {
-		program := filepath.Join(programs, build.Binary)
-		command := exec.Command("go", "build", "-trimpath", "-ldflags", strings.Join(build.LDFlags, " "), "-o", program, build.Main)
-		command.Dir = root
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", build.Main, err, out)
-		}
-		files := []string{program}
-		for _, file := range config.Archives[i].Files {
-			if entry, ok := file.(map[string]any); ok {
-				file = entry["src"]
-			}
-			files = append(files, filepath.Join(root, file.(string)))
-		}
-		pack(t, filepath.Join(folder, archive(config.Archives[i].ID)), files)
-	}
-}
-
-// pack writes files into a .tar.gz, all at its top.
-func pack(t *testing.T, path string, files []string) {
-	t.Helper()
-	out, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compressed := gzip.NewWriter(out)
-	archive := tar.NewWriter(compressed)
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := file.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		header := &tar.Header{Name: filepath.Base(name), Mode: int64(info.Mode().Perm()), Size: info.Size()}
-		if err := archive.WriteHeader(header); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(archive, file); err != nil {
-			t.Fatal(err)
-		}
-		file.Close()
-	}
-	for _, closer := range []io.Closer{archive, compressed, out} {
-		if err := closer.Close(); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -1,14 +1,13 @@
-// Package krew renders the templates of krew/ into manifests, as krew-release-bot does for krew's own index, but of
-// archives on this machine: for a custom index, and to install a release before it is one.
+// Package krew makes a release on this machine, for a custom index of krew and to install it before it is one: the
+// archives that .goreleaser.yaml names, and, of the templates in krew/, the manifests that krew-release-bot makes for
+// krew's own index.
 package krew
 
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -63,19 +62,11 @@ func (r Release) addURIAndSha(pattern, tag string) (string, error) {
 }
 
 func (r Release) sum(name string) (string, error) {
-	hash := sha256.New()
-	file, err := os.Open(filepath.Join(r.Archives, name))
-	switch {
-	case r.Partial && errors.Is(err, fs.ErrNotExist):
-		return strings.Repeat("f", hex.EncodedLen(sha256.Size)), nil
-	case err != nil:
-		return "", err
+	sum, err := sumOf(filepath.Join(r.Archives, name))
+	if r.Partial && errors.Is(err, fs.ErrNotExist) {
+		return strings.Repeat("f", 2*sha256.Size), nil
 	}
-	defer file.Close()
-	if _, err := io.Copy(hash, file); err != nil {
-		return "", fmt.Errorf("reading %s: %w", name, err)
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	return sum, err
 }
 
 // WriteIndex makes the layout of a krew index in a folder: plugins/NAME.yaml, of all the templates in another.

@@ -93,29 +93,35 @@ func (g Goreleaser) Make(ctx context.Context, root, folder, platform string) err
 			}
 			files = append(files, filepath.Join(root, fmt.Sprint(file)))
 		}
-		name, err := expand(g.Archives[i].NameTemplate, goos, goarch)
+		name, err := g.name(i, platform)
 		if err != nil {
 			return err
 		}
-		write, ending := writeTarGz, ".tar.gz"
-		if goos == "windows" {
-			write, ending = writeZip, ".zip"
+		write := writeTarGz
+		if filepath.Ext(name) == ".zip" {
+			write = writeZip
 		}
-		if err := write(filepath.Join(folder, name+ending), files); err != nil {
+		if err := write(filepath.Join(folder, name), files); err != nil {
 			return fmt.Errorf("packing %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func expand(pattern, goos, goarch string) (string, error) {
-	t, err := template.New("name").Parse(pattern)
+// name is the file of one archive for a platform.
+func (g Goreleaser) name(i int, platform string) (string, error) {
+	t, err := template.New("name").Parse(g.Archives[i].NameTemplate)
 	if err != nil {
 		return "", err
 	}
+	goos, goarch, _ := strings.Cut(platform, "/")
+	ending := ".tar.gz"
+	if goos == "windows" {
+		ending = ".zip"
+	}
 	var name bytes.Buffer
 	err = t.Execute(&name, map[string]string{"Os": goos, "Arch": goarch})
-	return name.String(), err
+	return name.String() + ending, err
 }
 
 // writeTarGz packs files, all at the archive's top.

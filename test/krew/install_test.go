@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	root        = "../.." // of this repository
 	krewModule  = "sigs.k8s.io/krew/cmd/krew@v0.4.4"
 	checkModule = "sigs.k8s.io/krew/cmd/validate-krew-manifest@v0.4.4"
 )

@@ -3,7 +3,6 @@ package completion
 import (
 	"context"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -122,11 +121,7 @@ func (f flags) controllers() []*config.Host {
 	if path == "" {
 		return nil
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	file, err := config.Parse(path, data) // whatever names the load balancer
+	file, err := config.LoadHosts(path)
 	if err != nil {
 		return nil
 	}

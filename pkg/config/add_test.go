@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 // addTo adds a host, and checks that no byte of the file changed but for the entry.
@@ -40,7 +42,7 @@ func TestAHostIsAddedToTheText(t *testing.T) {
 			if len(added.LeftOut) > 0 {
 				text += "# left out: " + strings.Join(added.LeftOut, "; ") + "\n"
 			}
-			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", text)
+			golden.File(t, strings.TrimSuffix(path, ".yaml")+".golden", text)
 
 			f, err := source("cluster.yaml").Parse(added.Data)
 			if err != nil {

@@ -2,43 +2,13 @@ package config
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/pmezard/go-difflib/difflib"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
-
-// updating is set by `go test -update`: golden files are written instead of compared.
-func updating() bool { return flag.Lookup("update").Value.String() == "true" }
-
-func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write golden files")
-	flag.Parse()
-	os.Exit(m.Run())
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if updating() {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		diff, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-			A: difflib.SplitLines(string(want)), B: difflib.SplitLines(got), FromFile: path, ToFile: "got", Context: 2,
-		})
-		t.Fatalf("differs from the golden file (%v):\n%s", err, diff)
-	}
-}
 
 // source is a Source with a made-up outside world.
 func source(name string) Source {
@@ -85,7 +55,7 @@ func TestGoodFilesAreReadCompletely(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", string(text)+"\n")
+			golden.File(t, strings.TrimSuffix(path, ".yaml")+".golden", string(text)+"\n")
 		})
 	}
 }
@@ -100,7 +70,7 @@ func TestBadFilesAreReportedWholly(t *testing.T) {
 			if err == nil {
 				t.Fatal("read without an error")
 			}
-			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", err.Error()+"\n")
+			golden.File(t, strings.TrimSuffix(path, ".yaml")+".golden", err.Error()+"\n")
 		})
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 // around is a file with the hosts in it.
@@ -120,7 +122,7 @@ func TestRemoveHostGolden(t *testing.T) {
 			all.WriteString(removedLines(data, got))
 		}
 		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
-		golden(t, filepath.Join("testdata", "removed", name+".golden"), all.String())
+		golden.Compare(t, "removed/"+name, all.String())
 	}
 }
 

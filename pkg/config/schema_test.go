@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 // everything has each field once, so that the parser asks for each: the schema is what it asks for.
@@ -67,7 +69,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "../../docs/reference/cluster.schema.json", string(data)+"\n")
+	golden.File(t, "../../docs/reference/cluster.schema.json", string(data)+"\n")
 }
 
 // TestSchemaTakesWhatTheParserTakes judges the parser's good files by the schema, and some of what it refuses.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 func defaultPorts() Ports { return Spec{}.WithDefaults().Ports }
@@ -35,8 +37,8 @@ func adoptInto(t *testing.T, cfg []byte, spec Spec) (*Adoption, []byte) {
 func TestGuideIsTakenOver(t *testing.T) {
 	cfg := fixture(t, "user/guide.cfg")
 	adoption, replaced := adoptInto(t, cfg, testSpec())
-	golden(t, "adopt/guide.cfg", replaced)
-	golden(t, "adopt/guide.diff", []byte(Diff("/etc/haproxy/haproxy.cfg", cfg, replaced)))
+	golden.File(t, "testdata/adopt/guide.cfg", string(replaced))
+	golden.File(t, "testdata/adopt/guide.diff", Diff("/etc/haproxy/haproxy.cfg", cfg, replaced))
 	if !slices.Equal(adoption.Servers, guideServers()) {
 		t.Errorf("servers %+v", adoption.Servers)
 	}
@@ -143,7 +145,7 @@ backend join_servers
 
 func TestOtherStylesAreTakenOver(t *testing.T) {
 	adoption, replaced := adoptInto(t, []byte(handMade), testSpec())
-	golden(t, "adopt/hand-made.cfg", replaced)
+	golden.File(t, "testdata/adopt/hand-made.cfg", string(replaced))
 	if !slices.Equal(adoption.Ports, []int{6443, 9443}) {
 		t.Errorf("ports %v", adoption.Ports)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 func makePlan(t *testing.T, b *Balancer, servers []Server) *Plan {
@@ -489,7 +491,7 @@ func TestApplyTellsWhatItDoes(t *testing.T) {
 	if !slices.Equal(told, plan.Lines()) {
 		t.Errorf("told\n%s\nplanned\n%s", strings.Join(told, "\n"), strings.Join(plan.Lines(), "\n"))
 	}
-	golden(t, "plan/replace.txt", []byte(strings.ReplaceAll(strings.Join(told, "\n")+"\n", filepath.Dir(b.spec.ConfigPath), "/etc/haproxy")))
+	golden.File(t, "testdata/plan/replace.txt", strings.ReplaceAll(strings.Join(told, "\n")+"\n", filepath.Dir(b.spec.ConfigPath), "/etc/haproxy"))
 }
 
 func TestHAProxysRefusalIsAnError(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
 
 func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
@@ -65,7 +67,7 @@ func TestRenderMatchesGoldenFiles(t *testing.T) {
 			if err := c.spec.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "render/"+c.name+".cfg", Render(c.spec, c.slots))
+			golden.File(t, "testdata/render/"+c.name+".cfg", string(Render(c.spec, c.slots)))
 		})
 	}
 }

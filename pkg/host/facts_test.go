@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -11,9 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "write the golden files")
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
+)
 
 func TestFactsOfRecordedHosts(t *testing.T) {
 	recordings, err := filepath.Glob("testdata/facts/*.txt")
@@ -37,20 +36,7 @@ func TestFactsOfRecordedHosts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, '\n')
-			golden := strings.TrimSuffix(recording, ".txt") + ".json"
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(got) != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			golden.File(t, strings.TrimSuffix(recording, ".txt")+".json", string(got)+"\n")
 		})
 	}
 }

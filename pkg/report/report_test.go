@@ -3,10 +3,7 @@ package report
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,9 +12,8 @@ import (
 	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var _ step.Observer = (*Reporter)(nil)
 
@@ -95,33 +91,13 @@ func play(r *Reporter, w *watch, look func(what string)) {
 	look("closed")
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
 func TestPlainAndJSON(t *testing.T) {
 	for _, mode := range []Mode{ModePlain, ModeJSON} {
 		t.Run(string(mode), func(t *testing.T) {
 			var out bytes.Buffer
 			r, w := newReporter(mode, &out, utf8Terminal, size80x24)
 			play(r, w, func(string) {})
-			golden(t, string(mode)+".golden", out.String())
+			golden.Compare(t, string(mode), out.String())
 		})
 	}
 }
@@ -150,7 +126,7 @@ func TestTree(t *testing.T) {
 			if screen.column != 0 || screen.row != len(screen.lines)-1 {
 				t.Errorf("the cursor is left at line %d, column %d of %d lines", screen.row, screen.column, len(screen.lines))
 			}
-			golden(t, "tree-"+name+".golden", seen.String())
+			golden.Compare(t, "tree-"+name, seen.String())
 		})
 	}
 }
@@ -191,7 +167,7 @@ func TestQuestionIsNotMangled(t *testing.T) {
 	r.redraw()
 	screen := newScreen(80)
 	screen.write(t, out.String())
-	golden(t, "question.golden", screen.String()+"\n")
+	golden.Compare(t, "question", screen.String()+"\n")
 	r.Close()
 }
 
@@ -233,7 +209,7 @@ func TestMoreHostsThanRows(t *testing.T) {
 	r.redraw()
 	screen := newScreen(80)
 	screen.write(t, out.String())
-	golden(t, "many-hosts.golden", screen.String()+"\n")
+	golden.Compare(t, "many-hosts", screen.String()+"\n")
 	r.Close()
 }
 

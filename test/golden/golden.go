@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/pmezard/go-difflib/difflib"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a flag of every test that uses this
@@ -13,11 +15,11 @@ var update = flag.Bool("update", false, "write the golden files anew") //nolint:
 // Compare fails the test where got differs from testdata/NAME.golden.
 func Compare(t *testing.T, name, got string) {
 	t.Helper()
-	CompareFile(t, filepath.Join("testdata", name+".golden"), got)
+	File(t, filepath.Join("testdata", name+".golden"), got)
 }
 
-// CompareFile fails the test where got differs from a file that other people than the test's read too.
-func CompareFile(t *testing.T, path, got string) {
+// File fails the test where got differs from the file at path.
+func File(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -32,6 +34,12 @@ func CompareFile(t *testing.T, path, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs (run the tests with -update when that is wanted); got:\n%s", path, got)
+		diff, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
+			A: difflib.SplitLines(string(want)), B: difflib.SplitLines(got), FromFile: path, ToFile: "got", Context: 2,
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		t.Errorf("%s differs (run the tests with -update when that is wanted):\n%s", path, diff)
 	}
 }

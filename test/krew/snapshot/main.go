@@ -24,17 +24,17 @@ func main() {
 		fmt.Fprintf(os.Stderr, "error: unexpected argument %q: see -help\n", flag.Arg(0))
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	release := krew.Release{Tag: *tag, Archives: *folder, URL: *url, Partial: *here}
-	if err := run(ctx, release, *here); err != nil {
+	if err := run(release, *here); err != nil {
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
 		os.Exit(1)
 	}
 }
 
 // run makes everything of the repository in the present directory.
-func run(ctx context.Context, release krew.Release, here bool) error {
+func run(release krew.Release, here bool) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	g, err := krew.ReadGoreleaser(".")
 	if err != nil {
 		return err

@@ -37,6 +37,16 @@ func TestInstall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, plugin := range plugins() {
+		const most = 20_000_000
+		info, err := os.Stat(filepath.Join(release.Archives, archive(plugin)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() >= most {
+			t.Errorf("the archive of %s has %d bytes: keep it below %d", plugin, info.Size(), most)
+		}
+	}
 	index := t.TempDir()
 	server := httptest.NewServer(http.FileServer(http.Dir(release.Archives)))
 	t.Cleanup(server.Close)

@@ -4,6 +4,7 @@ GO        ?= go
 BIN       := bin
 E2E_FLAGS ?=
 LAB       := $(GO) run ./test/lab/labctl
+PREFIX    ?= /usr/local
 LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
 PACKAGES  := ./cmd/... ./plugins/... ./pkg/...
@@ -16,17 +17,30 @@ help: ## List the targets
 build: ## Build the plugins into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
+.PHONY: install
+install: build ## Install the plugins and what completes their arguments into PREFIX/bin (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN)/kubectl-* completion/kubectl_complete-* $(DESTDIR)$(PREFIX)/bin
+
+.PHONY: release-snapshot
+release-snapshot: ## Make a release's archives for all platforms in dist/, and a krew index of them; publish nothing
+	$(GO) run ./test/krew/snapshot -out dist
+
 .PHONY: test
-test: lint unit haproxy standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, the lab
+test: lint unit haproxy krew standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, the lab
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
-	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy ./...
+	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy,krew ./...
 	$(GO) test -race $(PACKAGES) ./test/...
 
 .PHONY: haproxy
 haproxy: ## Tests of pkg/haproxy against the real HAProxy of the lab's host image
 	./test/haproxy.sh
+
+.PHONY: krew
+krew: ## Install the plugins by the real krew and kubectl (KREW_ARCHIVES=dist for those of release-snapshot)
+	KREW_ARCHIVES=$(abspath $(KREW_ARCHIVES)) $(GO) test -tags krew -count=1 -v ./test/krew/
 
 .PHONY: standin
 standin: ## Unit tests of the lab's stand-in for k0s

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/completion"
 )
 
 // Run runs a plugin's command until it ends or is interrupted, prints its error and returns the exit code of the
@@ -21,6 +22,7 @@ func Run(command *cobra.Command, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &cli.UsageError{Err: err} })
+	completion.Flags(command)
 	err := command.ExecuteContext(ctx)
 	if err == nil {
 		return cli.ExitDone

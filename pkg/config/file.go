@@ -38,6 +38,23 @@ type Source struct {
 // Load reads the file at path, with the load balancer's hosts that the command line names (see SetLoadBalancer), and
 // completes it. Its error holds Problems, all of them, when the file could be read and something in it is wrong.
 func Load(path string, balancers ...string) (*File, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return LoadText(path, data, balancers...)
+}
+
+// LoadHosts reads the file at path for who needs its hosts alone: it need not name a load balancer, and is not completed.
+func LoadHosts(path string) (*File, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+func readFile(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
 		err = fmt.Errorf("%s is a directory: name the file itself", path)
@@ -47,7 +64,7 @@ func Load(path string, balancers ...string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading cluster file: %w", err)
 	}
-	return LoadText(path, data, balancers...)
+	return data, nil
 }
 
 // LoadText is Load for a file whose content is known, as one that has yet to be written.

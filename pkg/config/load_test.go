@@ -52,6 +52,23 @@ func TestLoadWithoutAFileSaysSo(t *testing.T) {
 	}
 }
 
+func TestHostsAreReadWithoutALoadBalancer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, []byte(oneController), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := LoadHosts(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Cluster.Hosts) != 1 || f.LoadBalancer != nil {
+		t.Errorf("got %d hosts and the load balancer %v", len(f.Cluster.Hosts), f.LoadBalancer)
+	}
+	if _, err := LoadHosts(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestLoadCompletesAndReportsAllAtOnce(t *testing.T) {
 	const bad = "apiVersion: k0sctl.k0sproject.io/v1beta1\nkind: Cluster\nspec:\n  hosts:\n    - {role: master, ssh: {address: 10.10.0.2}}\n"
 	const role = `:5: spec.hosts[0].role: "master" is no role: write controller, controller+worker or worker`

@@ -87,6 +87,7 @@ func (p *parser) version(v value) string {
 
 // oneOf reads one of two or more words; absent is missing.
 func oneOf(v value, missing string, words ...string) string {
+	v.ask(form{kind: formWord, words: words})
 	s := v.str()
 	if s == "" {
 		return missing

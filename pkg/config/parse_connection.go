@@ -107,6 +107,7 @@ func (p *parser) openSSH(v value) *OpenSSH {
 
 // options reads values for ssh's -o: single ones, and lists of them.
 func (p *parser) options(v value) map[string]any {
+	v.ask(form{kind: formMap})
 	entries := v.entries()
 	if len(entries) == 0 {
 		return nil

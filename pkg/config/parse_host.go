@@ -57,6 +57,7 @@ func (p *parser) host(v value, c *Cluster) *Host {
 }
 
 func (p *parser) role(v value) Role {
+	v.ask(form{kind: formWord, words: []string{string(RoleController), string(RoleControllerWorker), string(RoleWorker)}})
 	s, ok := v.required("write controller, controller+worker or worker")
 	if !ok {
 		return ""
@@ -132,6 +133,7 @@ func (p *parser) downloadURL(v value) string {
 }
 
 func (p *parser) environment(v value) map[string]string {
+	v.ask(form{kind: formMap})
 	entries := v.entries()
 	if len(entries) == 0 {
 		return nil
@@ -219,6 +221,7 @@ func (u UploadFile) IsURL() bool { return strings.Contains(u.Source, "://") }
 
 // permissions reads an octal number. YAML reads 0644 as octal and 644 as decimal; the latter is a mistake.
 func (p *parser) permissions(v value) string {
+	v.ask(form{kind: formText})
 	text, tag, ok := v.scalar()
 	if !ok || tag == "!!null" || text == "" {
 		return ""

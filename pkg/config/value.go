@@ -16,6 +16,39 @@ type reader struct {
 	lookupEnv func(string) (string, bool) // nil leaves dollar signs alone
 	problems  Problems
 	warnings  Problems
+
+	// asked is told what the parser takes a place for, whatever is there; nil for nobody. It is how the schema of cluster
+	// files is made of the parser itself.
+	asked func(path string, f form)
+}
+
+// form is what the parser takes a place for.
+type form struct {
+	kind            formKind
+	fields          []string // of formFields
+	lowest, highest int      // of formNumber
+	words           []string // of formWord: the only ones
+	required        bool
+}
+
+type formKind int
+
+const (
+	formAny    formKind = iota // whatever it is
+	formFields                 // fields with names that are known
+	formMap                    // fields with any name
+	formList
+	formText
+	formWord
+	formNumber
+	formBoolean
+	formDuration
+)
+
+func (v value) ask(f form) {
+	if v.r.asked != nil {
+		v.r.asked(v.path, f)
+	}
 }
 
 func (r *reader) fail(line int, field, format string, args ...any) {
@@ -151,6 +184,7 @@ type fields struct {
 
 // fields returns the entries, and reports those whose name is not among the known ones.
 func (v value) fields(known ...string) fields {
+	v.ask(form{kind: formFields, fields: known})
 	f := fields{v, map[string]entry{}}
 	f.lost = v.lost || v.present() && v.node.Kind != yaml.MappingNode
 	for _, e := range v.entries() {
@@ -202,6 +236,7 @@ func (v value) find(names ...string) value {
 
 // items returns a list's items.
 func (v value) items() []value {
+	v.ask(form{kind: formList})
 	if !v.present() {
 		return nil
 	}
@@ -250,12 +285,14 @@ func (v value) scalar() (text, tag string, ok bool) {
 
 // str returns text as it is written; numbers and the like are text too.
 func (v value) str() string {
+	v.ask(form{kind: formText})
 	text, _, _ := v.scalar()
 	return text
 }
 
 // required returns text that must not be empty, and false after it has said so.
 func (v value) required(remedy string) (string, bool) {
+	v.ask(form{kind: formText, required: true})
 	text, _, ok := v.scalar()
 	if v.lost {
 		return "", false
@@ -269,6 +306,7 @@ func (v value) required(remedy string) (string, bool) {
 
 // number returns an integer between lowest and highest; absent is missing.
 func (v value) number(missing, lowest, highest int) int {
+	v.ask(form{kind: formNumber, lowest: lowest, highest: highest})
 	text, tag, ok := v.scalar()
 	switch {
 	case !ok:
@@ -308,6 +346,7 @@ func (v value) port(missing int) int { return v.number(missing, 1, 65535) }
 
 // boolean returns true or false; absent is false.
 func (v value) boolean() bool {
+	v.ask(form{kind: formBoolean})
 	text, tag, ok := v.scalar()
 	if !ok || tag == "!!null" {
 		return false
@@ -343,6 +382,7 @@ func oldBoolean(s string) (b, ok bool) {
 
 // duration returns a length of time that is greater than zero; absent is 0.
 func (v value) duration() time.Duration {
+	v.ask(form{kind: formDuration})
 	text, tag, ok := v.scalar()
 	if !ok || tag == "!!null" {
 		return 0
@@ -369,6 +409,7 @@ func (v value) texts() []string {
 // plain returns what is there as maps with text keys, lists, text, int, int64, uint64, float64, bool and nil, with
 // the words of YAML 1.1 for true and false read as k0s reads them.
 func (v value) plain() any {
+	v.ask(form{kind: formAny})
 	if !v.present() {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/completion"
 )
 
 const long = `Show the members of the control plane's etcd, how they are, and how many of them may still fail.
@@ -55,7 +56,9 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	shared.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for one member")
 	o.AddFlags(shared)
 
-	command.AddCommand(newRemove(o), newPromote(o), newMoveLeader(o), newSnapshot(o), newDefrag(o), newAlarms(o))
+	cli.AddVersion(command)
+	command.AddCommand(completion.Member(newRemove(o)), completion.Member(newPromote(o)), completion.Member(newMoveLeader(o)))
+	command.AddCommand(newSnapshot(o), newDefrag(o), newAlarms(o))
 	return command
 }
 

@@ -2,6 +2,8 @@ package etcdmembers
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,5 +66,17 @@ func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
 				t.Errorf("got %d, %v; want %d, %s", cli.ExitCode(err), err, c.code, c.says)
 			}
 		})
+	}
+}
+
+func TestTheFileNeedNameNoLoadBalancer(t *testing.T) {
+	o := newOptions(genericiooptions.NewTestIOStreamsDiscard())
+	o.File = filepath.Join(t.TempDir(), "k0sctl.yaml")
+	const text = "apiVersion: k0sctl.k0sproject.io/v1beta1\nkind: Cluster\nspec: {hosts: [{role: controller, ssh: {address: 10.10.0.2}}]}\n"
+	if err := os.WriteFile(o.File, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Complete(); err != nil {
+		t.Error(err)
 	}
 }

@@ -76,7 +76,7 @@ func (o *Options) Complete() error {
 	if o.File == "" {
 		return nil
 	}
-	file, err := config.Load(o.File)
+	file, err := config.LoadHosts(o.File)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/completion"
 )
 
 const commandName = "kubectl ha-eject"
@@ -75,6 +76,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			return o.Run(command.Context())
 		},
 	}
+	cli.AddVersion(command)
 	o.addFlags(command.Flags())
-	return command
+	return completion.Controller(command)
 }

@@ -55,6 +55,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			return o.Run(command.Context())
 		},
 	}
+	cli.AddVersion(command)
 	o.addFlags(command.Flags())
 	return command
 }

@@ -14,8 +14,8 @@ import (
 const Source = "kube-system/" + kube.NoteName
 
 // ErrNoLoadBalancer says that nobody knows where HAProxy is.
-var ErrNoLoadBalancer = errors.New("where HAProxy is is not known: the cluster has no ConfigMap " + Source + ", which kubectl ha-init " +
-	"writes: name the cluster file with -f FILE, or HAProxy's host with --lb [USER@]HOST")
+var ErrNoLoadBalancer = errors.New("it is not known where HAProxy is: the cluster has no note of it, the ConfigMap that kubectl " +
+	"ha-init writes (kube-system/kubectl-ha): name the cluster file with -f FILE, or HAProxy's host with --lb [USER@]HOST")
 
 // Text makes a cluster file of what the cluster knows of itself: its controllers, by k0s's own objects, and by its note
 // how they are reached and where its load balancer is. Where the load balancer's hosts are named otherwise, those of the

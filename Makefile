@@ -13,7 +13,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the plugins into bin/
+build: ## Build the plugins, the syncer and its helper into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
 .PHONY: test
@@ -25,7 +25,7 @@ unit: ## Unit tests with the race detector
 	$(GO) test -race $(PACKAGES) ./test/...
 
 .PHONY: haproxy
-haproxy: ## Tests of pkg/haproxy against the real HAProxy of the lab's host image
+haproxy: ## Tests of pkg/haproxy and the helper against the real HAProxy of the lab's host image
 	./test/haproxy.sh
 
 .PHONY: standin

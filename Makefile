@@ -6,7 +6,7 @@ E2E_FLAGS ?=
 LAB       := $(GO) run ./test/lab/labctl
 LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
-PACKAGES  := ./cmd/... ./plugins/... ./pkg/...
+PACKAGES  := ./cmd/... ./plugins/... ./syncer/... ./pkg/...
 
 .PHONY: help
 help: ## List the targets

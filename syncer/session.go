@@ -146,8 +146,9 @@ type sshSession struct {
 	in     io.WriteCloser
 	out    io.Reader
 	stderr *boundedBuffer
-	ended  chan struct{}
-	once   sync.Once
+	// exited is closed when the helper has ended and all that it said is there, ended when the session is given up.
+	exited, ended chan struct{}
+	once          sync.Once
 }
 
 func startHelper(client *ssh.Client) (*sshSession, error) {
@@ -155,7 +156,7 @@ func startHelper(client *ssh.Client) (*sshSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sshSession{client: client, stderr: &boundedBuffer{}, ended: make(chan struct{})}
+	s := &sshSession{client: client, stderr: &boundedBuffer{}, exited: make(chan struct{}), ended: make(chan struct{})}
 	session.Stderr = s.stderr
 	if s.in, err = session.StdinPipe(); err != nil {
 		return nil, err
@@ -163,10 +164,38 @@ func startHelper(client *ssh.Client) (*sshSession, error) {
 	if s.out, err = session.StdoutPipe(); err != nil {
 		return nil, err
 	}
-	return s, session.Start(helperCommand)
+	if err := session.Start(helperCommand); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = session.Wait() // what is wrong shows in what it said
+		close(s.exited)
+	}()
+	return s, nil
 }
 
-func (s *sshSession) Read(p []byte) (int, error)  { return s.out.Read(p) }
+// lastWords is how long a helper that has closed its output may take to say why.
+const lastWords = time.Second
+
+// awaitExit waits until what the helper said at its end is there.
+func (s *sshSession) awaitExit() {
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-s.exited:
+	case <-timer.C:
+	}
+}
+
+// Read ends when the helper has ended: whoever gets that end closes the connection.
+func (s *sshSession) Read(p []byte) (int, error) {
+	n, err := s.out.Read(p)
+	if errors.Is(err, io.EOF) {
+		s.awaitExit()
+	}
+	return n, err
+}
+
 func (s *sshSession) Write(p []byte) (int, error) { return s.in.Write(p) }
 
 // Close ends the connection, and the helper with it.
@@ -177,6 +206,7 @@ func (s *sshSession) Close() error {
 
 // explain adds what the helper, or the shell in its place, said.
 func (s *sshSession) explain(err error) error {
+	s.awaitExit()
 	if said := strings.TrimSpace(s.stderr.String()); said != "" {
 		return fmt.Errorf("%w: %s", err, said)
 	}

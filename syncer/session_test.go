@@ -188,6 +188,7 @@ func TestHostKeyThatIsNotKnownIsRefused(t *testing.T) {
 
 func TestWhatAnswersInsteadOfTheHelperIsTold(t *testing.T) {
 	h, access := newSSHHost(t, func(channel ssh.Channel) {
+		_, _ = wire.NewLineReader(channel, wire.MaxRequest).Next()
 		fmt.Fprintln(channel.Stderr(), "ha-lb-helper: reading the policy: no such file")
 	})
 	_, err := access.open(t.Context(), LoadBalancer{"root", h.address})

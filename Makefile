@@ -3,6 +3,8 @@
 GO        ?= go
 BIN       := bin
 E2E_FLAGS ?=
+IMAGE     ?= kubectl-ha/ha-syncer:latest
+ARCHS     ?= amd64 arm64
 LAB       := $(GO) run ./test/lab/labctl
 LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
@@ -16,13 +18,20 @@ help: ## List the targets
 build: ## Build the plugins, the syncer and its helper into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
+.PHONY: image
+image: ## OCI archive of the syncer in bin/, for `k0s ctr images import` and /var/lib/k0s/images (IMAGE=name:tag)
+	for arch in $(ARCHS); do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' \
+		-o $(BIN)/image/ha-syncer-$$arch ./cmd/ha-syncer || exit 1; done
+	$(GO) run ./manifests/image -o $(BIN)/ha-syncer.tar -name $(IMAGE) \
+		$(foreach arch,$(ARCHS),linux/$(arch)=$(BIN)/image/ha-syncer-$(arch))
+
 .PHONY: test
 test: lint unit haproxy standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, the lab
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
 	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy ./...
-	$(GO) test -race $(PACKAGES) ./test/...
+	$(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
 .PHONY: haproxy
 haproxy: ## Tests of pkg/haproxy and the helper against the real HAProxy of the lab's host image

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+	"github.com/kubectl-ha/kubectl-ha/syncer"
 )
 
 // build builds the base with components, in a namespace of its own as a user's overlay does.
@@ -38,7 +42,7 @@ func build(t *testing.T, components ...string) resmap.ResMap {
 	if len(components) == 0 {
 		lines = lines[:1]
 	}
-	lines = append(lines, "configMapGenerator:", "- name: ha-syncer", "  namespace: kubectl-ha", "  behavior: merge",
+	lines = append(lines, "configMapGenerator:", "- name: ha-syncer-config", "  namespace: kubectl-ha", "  behavior: merge",
 		"  literals: ['loadBalancers=root@10.10.4.10']")
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
@@ -96,7 +100,7 @@ func TestPodsAreRestricted(t *testing.T) {
 		t.Errorf("%+v %+v", pod, c)
 	}
 	// The generated ConfigMap has a hash in its name, so that a change of it starts the pods anew.
-	if name := container.Env[0].ValueFrom.ConfigMapKeyRef.Name; !strings.HasPrefix(name, "ha-syncer-") {
+	if name := container.Env[0].ValueFrom.ConfigMapKeyRef.Name; !strings.HasPrefix(name, "ha-syncer-config-") {
 		t.Errorf("load balancers come from %s", name)
 	}
 }
@@ -104,8 +108,16 @@ func TestPodsAreRestricted(t *testing.T) {
 func TestRolesAllowNoMoreThanIsUsed(t *testing.T) {
 	built := build(t)
 	rules := []rbacv1.PolicyRule{}
+	names := map[string][]string{}
 	for _, role := range objects[rbacv1.Role](t, built, "Role") {
 		rules = append(rules, role.Rules...)
+		for _, rule := range role.Rules {
+			names[role.Namespace] = append(names[role.Namespace], rule.ResourceNames...)
+		}
+	}
+	want := map[string][]string{"kube-system": {kube.OperationLease}, "default": nil, "kubectl-ha": {syncer.LeaderLease, syncer.StatusConfigMap}}
+	if !reflect.DeepEqual(names, want) {
+		t.Errorf("Roles are about %v", names)
 	}
 	for _, role := range objects[rbacv1.ClusterRole](t, built, "ClusterRole") {
 		for _, rule := range role.Rules {

@@ -105,3 +105,9 @@ func (m *metrics) knows(controllers []Controller) {
 	m.controllers.WithLabelValues("leaving").Set(float64(leaving))
 	m.controllers.WithLabelValues("serving").Set(float64(len(controllers) - leaving))
 }
+
+// forget takes back what only who leads knows.
+func (m *metrics) forget() {
+	m.servers.Reset()
+	m.controllers.Reset()
+}

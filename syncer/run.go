@@ -126,6 +126,7 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 		leader.Store(l)
 		defer leader.Store(nil)
 		l.run(ctx)
+		m.forget()
 	}
 	known := func() bool {
 		_, known := controllers()

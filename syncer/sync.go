@@ -173,7 +173,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 		return asked && err == nil
 	})
 	for _, c := range want.waiting {
-		l.log.Info("controller is not let in: its API server is not ready", "controller", c.Name, "address", c.Address, "err", answers[c.Address])
+		l.log.Debug("controller is not let in: its API server is not ready", "controller", c.Name, "address", c.Address, "err", answers[c.Address])
 	}
 	o.waiting = want.waiting
 

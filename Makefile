@@ -3,18 +3,20 @@
 GO        ?= go
 BIN       := bin
 E2E_FLAGS ?=
+IMAGE     ?= kubectl-ha/ha-syncer:latest
+ARCHS     ?= amd64 arm64
 LAB       := $(GO) run ./test/lab/labctl
 PREFIX    ?= /usr/local
 LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
-PACKAGES  := ./cmd/... ./plugins/... ./pkg/...
+PACKAGES  := ./cmd/... ./plugins/... ./syncer/... ./pkg/...
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the plugins into bin/
+build: ## Build the plugins, the syncer and its helper into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
 .PHONY: install
@@ -26,16 +28,23 @@ install: build ## Install the plugins and what completes their arguments into PR
 release-snapshot: ## Make a release's archives for all platforms in dist/, and a krew index of them; publish nothing
 	$(GO) run ./test/krew/snapshot -out dist
 
+.PHONY: image
+image: ## OCI archive of the syncer in bin/, for `k0s ctr images import` and /var/lib/k0s/images (IMAGE=name:tag)
+	for arch in $(ARCHS); do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' \
+		-o $(BIN)/image/ha-syncer-$$arch ./cmd/ha-syncer || exit 1; done
+	$(GO) run ./manifests/image -o $(BIN)/ha-syncer.tar -name $(IMAGE) \
+		$(foreach arch,$(ARCHS),linux/$(arch)=$(BIN)/image/ha-syncer-$(arch))
+
 .PHONY: test
 test: lint unit haproxy krew standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, the lab
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
 	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy,krew ./...
-	$(GO) test -race $(PACKAGES) ./test/...
+	$(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
 .PHONY: haproxy
-haproxy: ## Tests of pkg/haproxy against the real HAProxy of the lab's host image
+haproxy: ## Tests of pkg/haproxy and the helper against the real HAProxy of the lab's host image
 	./test/haproxy.sh
 
 .PHONY: krew

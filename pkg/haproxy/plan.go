@@ -435,7 +435,7 @@ func (p *planner) leave() {
 		for _, s := range p.running[backend.Name] {
 			server, claimed := p.want.find(s.Address)
 			claimed = claimed && p.claims(backend, s)
-			spare := s.Address == spareAddress() && s.Port == SparePort
+			spare := s.Unused()
 			if claimed && server.Active || spare && s.Admin == Maint || claimed && s.Admin == Maint {
 				continue
 			}
@@ -499,7 +499,7 @@ func (p *planner) freeSlot(backend Backend, server Server) int {
 			rank = 4
 		case i == inFile:
 			rank = 3
-		case s.Address == spareAddress() && s.Port == SparePort:
+		case s.Unused():
 			rank = 2
 		}
 		if rank > bestRank {

@@ -31,7 +31,12 @@ func (r *run) checkPorts(ctx context.Context, content []byte) error {
 	own := map[int]bool{}
 	if r.plan.cur.Running {
 		// After an interrupted run, HAProxy may still have those of the file from before.
-		for _, file := range [][]byte{r.plan.cur.Config, r.before} {
+		files := [][]byte{r.plan.cur.Config, r.before}
+		if r.plan.cur.Runtime != nil && !r.plan.cur.HasBlock {
+			// It answers on our socket: somebody took the block out of the file alone.
+			files = append(files, Render(r.plan.spec, nil))
+		}
+		for _, file := range files {
 			for _, b := range allBinds(file) {
 				for port := b.First; port <= b.Last; port++ {
 					own[port] = true

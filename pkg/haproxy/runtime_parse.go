@@ -60,6 +60,9 @@ func (s ServerState) Checked() bool {
 	return (s.Status == "DRAIN" || s.Status == "UP") && slices.Contains([]string{"L4OK", "L6OK", "L7OK"}, s.Check)
 }
 
+// Unused says that the server line belongs to no controller.
+func (s ServerState) Unused() bool { return s.Address == spareAddress() && s.Port == SparePort }
+
 // Runtime is the state of the running HAProxy.
 type Runtime struct {
 	// PID of the worker. A new one means that HAProxy was restarted or reloaded: what was set at run time is lost.

@@ -8,7 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-func controlNodesResource() schema.GroupVersionResource {
+// ControlNodesResource is the API resource of ControlNode objects.
+func ControlNodesResource() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "autopilot.k0sproject.io", Version: "v1beta2", Resource: "controlnodes"}
 }
 
@@ -20,10 +21,11 @@ type ControlNode struct {
 
 // ControlNodes lists the ControlNode objects; a cluster that has no such kind has none.
 func (c *Cluster) ControlNodes(ctx context.Context) ([]ControlNode, error) {
-	return listObjects(ctx, c.Dynamic.Resource(controlNodesResource()), "ControlNode", controlNodeOf)
+	return listObjects(ctx, c.Dynamic.Resource(ControlNodesResource()), "ControlNode", ControlNodeOf)
 }
 
-func controlNodeOf(object *unstructured.Unstructured) ControlNode {
+// ControlNodeOf reads a ControlNode object.
+func ControlNodeOf(object *unstructured.Unstructured) ControlNode {
 	node := ControlNode{Name: object.GetName()}
 	// A field of another type reads as absent.
 	addresses, _, _ := unstructured.NestedSlice(object.Object, "status", "addresses")

@@ -17,12 +17,12 @@ func (c *Cluster) DeleteNode(ctx context.Context, name string) error {
 
 // DeleteControlNode deletes k0s's object for a controller.
 func (c *Cluster) DeleteControlNode(ctx context.Context, name string) error {
-	return deleted("ControlNode", name, c.Dynamic.Resource(controlNodesResource()).Delete(ctx, name, metav1.DeleteOptions{}))
+	return deleted("ControlNode", name, c.Dynamic.Resource(ControlNodesResource()).Delete(ctx, name, metav1.DeleteOptions{}))
 }
 
 // DeleteEtcdMember deletes k0s's object for a member of etcd. The member itself must be gone: this does not remove it.
 func (c *Cluster) DeleteEtcdMember(ctx context.Context, name string) error {
-	return deleted("EtcdMember", name, c.Dynamic.Resource(etcdMembersResource()).Delete(ctx, name, metav1.DeleteOptions{}))
+	return deleted("EtcdMember", name, c.Dynamic.Resource(EtcdMembersResource()).Delete(ctx, name, metav1.DeleteOptions{}))
 }
 
 // controllerLeases are where k0s's controllers say that they live; k0s counts them for konnectivity.

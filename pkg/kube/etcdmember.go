@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-func etcdMembersResource() schema.GroupVersionResource {
+// EtcdMembersResource is the API resource of EtcdMember objects.
+func EtcdMembersResource() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "etcd.k0sproject.io", Version: "v1beta1", Resource: "etcdmembers"}
 }
 
@@ -19,23 +20,27 @@ type EtcdMember struct {
 	PeerAddress netip.Addr
 	MemberID    string // hexadecimal
 	Joined      bool
+	Leaving     bool // it was told to leave, or has left
 }
 
 // EtcdMembers lists the EtcdMember objects; a cluster that has no such kind (k0s before 1.31) has none.
 func (c *Cluster) EtcdMembers(ctx context.Context) ([]EtcdMember, error) {
-	return listObjects(ctx, c.Dynamic.Resource(etcdMembersResource()), "EtcdMember", etcdMemberOf)
+	return listObjects(ctx, c.Dynamic.Resource(EtcdMembersResource()), "EtcdMember", EtcdMemberOf)
 }
 
-func etcdMemberOf(object *unstructured.Unstructured) EtcdMember {
+// EtcdMemberOf reads an EtcdMember object.
+func EtcdMemberOf(object *unstructured.Unstructured) EtcdMember {
 	member := EtcdMember{Name: object.GetName()}
 	// A field of another type reads as absent: the status is k0s's and may not be written yet.
 	peer, _, _ := unstructured.NestedString(object.Object, "status", "peerAddress")
 	member.PeerAddress, _ = netip.ParseAddr(peer)
 	member.MemberID, _, _ = unstructured.NestedString(object.Object, "status", "memberID")
+	member.Leaving, _, _ = unstructured.NestedBool(object.Object, "spec", "leave")
 	conditions, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, entry := range conditions {
 		if condition, ok := entry.(map[string]any); ok && condition["type"] == "Joined" {
 			member.Joined = condition["status"] == string(metav1.ConditionTrue)
+			member.Leaving = member.Leaving || condition["status"] == string(metav1.ConditionFalse)
 		}
 	}
 	return member

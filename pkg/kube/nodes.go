@@ -16,6 +16,9 @@ import (
 // node-role.kubernetes.io/control-plane follows up to a minute later, and not at all beside another role label.
 const ControlPlaneLabel = "node.k0sproject.io/role"
 
+// ControlPlaneRole is that label's value on controllers.
+const ControlPlaneRole = "control-plane"
+
 // Node is what this project needs to know of a Node.
 type Node struct {
 	Name         string
@@ -34,16 +37,17 @@ func (c *Cluster) Nodes(ctx context.Context) ([]Node, error) {
 	}
 	nodes := make([]Node, 0, len(list.Items))
 	for i := range list.Items {
-		nodes = append(nodes, nodeOf(&list.Items[i]))
+		nodes = append(nodes, NodeOf(&list.Items[i]))
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	return nodes, nil
 }
 
-func nodeOf(n *corev1.Node) Node {
+// NodeOf reads a Node object.
+func NodeOf(n *corev1.Node) Node {
 	node := Node{
 		Name:         n.Name,
-		ControlPlane: n.Labels[ControlPlaneLabel] == "control-plane",
+		ControlPlane: n.Labels[ControlPlaneLabel] == ControlPlaneRole,
 		Version:      n.Status.NodeInfo.KubeletVersion,
 	}
 	for _, a := range n.Status.Addresses {

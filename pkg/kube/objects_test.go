@@ -30,9 +30,9 @@ func object(apiVersion, kind, name string, status map[string]any) *unstructured.
 
 func withObjects(objects ...runtime.Object) (*Cluster, *dynamicfake.FakeDynamicClient) {
 	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		etcdMembersResource():  "EtcdMemberList",
+		EtcdMembersResource():  "EtcdMemberList",
 		plansResource():        "PlanList",
-		controlNodesResource(): "ControlNodeList",
+		ControlNodesResource(): "ControlNodeList",
 	}, objects...)
 	return &Cluster{Dynamic: client}, client
 }
@@ -100,18 +100,23 @@ func TestEtcdMembers(t *testing.T) {
 		},
 		"left": {
 			map[string]any{"peerAddress": "fd00::2", "memberID": "8e9e05c5", "conditions": joined("False")},
-			EtcdMember{Name: "cp1", PeerAddress: netip.MustParseAddr("fd00::2"), MemberID: "8e9e05c5"},
+			EtcdMember{Name: "cp1", PeerAddress: netip.MustParseAddr("fd00::2"), MemberID: "8e9e05c5", Leaving: true},
 		},
 		"without a status":      {nil, EtcdMember{Name: "cp1"}},
 		"with a strange status": {map[string]any{"peerAddress": "cp1.example", "memberID": int64(1), "conditions": "none"}, EtcdMember{Name: "cp1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := etcdMemberOf(member("cp1", c.status)); got != c.want {
+			if got := EtcdMemberOf(member("cp1", c.status)); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
 	}
 
+	told := member("cp1", map[string]any{"conditions": joined("True")})
+	told.Object["spec"] = map[string]any{"leave": true}
+	if got := EtcdMemberOf(told); !got.Leaving || !got.Joined {
+		t.Errorf("told to leave: %+v", got)
+	}
 	cluster, client := withObjects(member("cp1", nil), member("cp2", nil))
 	members, err := cluster.EtcdMembers(t.Context())
 	if err != nil || len(members) != 2 {

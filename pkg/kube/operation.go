@@ -18,11 +18,14 @@ import (
 // OperationLease is the Lease, in kube-system, of whoever changes the control plane.
 const OperationLease = "kubectl-ha"
 
+// OperationHold is how long the Lease holds without being renewed.
+const OperationHold = time.Minute
+
 // leaseTiming is how long a Lease holds. A single API server that is restarted is away for less than renew.
 type leaseTiming struct{ hold, renew, retry time.Duration }
 
 func operationTiming() leaseTiming {
-	return leaseTiming{hold: time.Minute, renew: 45 * time.Second, retry: 2 * time.Second}
+	return leaseTiming{hold: OperationHold, renew: 45 * time.Second, retry: 2 * time.Second}
 }
 
 // OperationHeldError says that another operation changes the control plane.

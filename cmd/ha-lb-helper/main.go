@@ -1,0 +1,72 @@
+// Command ha-lb-helper runs on an HAProxy host, as the one command that the syncer's SSH key may run there.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/syslog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "ha-lb-helper:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	path := flag.String("policy", lbhelper.DefaultPolicyPath, "file that says what the caller may do")
+	check := flag.Bool("check", false, "read the policy, say what is wrong with it, and end")
+	version := flag.Bool("version", false, "say the version and end")
+	flag.Parse()
+	if *version {
+		fmt.Println(buildVersion())
+		return nil
+	}
+	policy, err := lbhelper.LoadPolicy(*path)
+	if err != nil || *check {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("HAProxy's file and socket are root's: run it as root or by sudo")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	caller, _, _ := strings.Cut(os.Getenv("SSH_CONNECTION"), " ")
+	server := lbhelper.New(policy, lbhelper.Config{Version: buildVersion(), Caller: caller, Log: systemLog()})
+	return server.Serve(ctx, os.Stdin, os.Stdout)
+}
+
+// systemLog tells the host's log what was changed or refused: standard error is the caller's. A host without a log
+// daemon has none.
+func systemLog() func(string) {
+	var to io.Writer = io.Discard
+	if log, err := syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_NOTICE, "ha-lb-helper"); err == nil {
+		to = log
+	}
+	return func(line string) { fmt.Fprintln(to, line) }
+}
+
+// buildVersion is the module's version, or the commit that it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && info.Main.Version == "(devel)" {
+			return setting.Value
+		}
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,173 @@
+package lbhelper
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
+)
+
+// DefaultPolicyPath is where the policy of a host lies.
+const DefaultPolicyPath = "/etc/kubectl-ha/lb-helper.json"
+
+// Defaults of a Policy.
+const (
+	DefaultMaxServers  = 16
+	DefaultMaxRemovals = 1
+)
+
+// maxPolicy bounds what is read of a policy.
+const maxPolicy = 64 << 10
+
+// Policy is what the caller may do, and all that it cannot say: what HAProxy's managed block is like apart from its
+// servers. It is the host's, root's alone to write.
+type Policy struct {
+	// Name of the load balancer, as in the cluster file and in the markers of the block.
+	Name        string            `json:"name"`
+	Bind        netip.Addr        `json:"bind"`
+	Ports       Ports             `json:"ports"`
+	Balance     string            `json:"balance,omitempty"`
+	Check       haproxy.CheckMode `json:"check,omitempty"`
+	StatsListen string            `json:"statsListen,omitempty"`
+	Spares      int               `json:"spares"`
+	ConfigPath  string            `json:"configPath,omitempty"`
+	SocketPath  string            `json:"socketPath,omitempty"`
+	CAFile      string            `json:"caFile,omitempty"`
+	ClientFile  string            `json:"clientFile,omitempty"`
+
+	// Networks are those that a server may be in; there is no default.
+	Networks []netip.Prefix `json:"networks"`
+	// MaxServers is how many servers a backend may have.
+	MaxServers int `json:"maxServers,omitempty"`
+	// MaxRemovals is how many servers that are up one request may take away.
+	MaxRemovals int `json:"maxRemovals,omitempty"`
+}
+
+// Ports are those of the frontends and of every server.
+type Ports struct {
+	KubeAPI        int `json:"kubeAPI"`
+	Konnectivity   int `json:"konnectivity"`
+	ControllerJoin int `json:"controllerJoin"`
+}
+
+// LoadPolicy reads the policy of this host. A file that anybody but root may write is refused: what it allows would be
+// that user's to say.
+func LoadPolicy(path string) (*Policy, error) {
+	policy, err := loadPolicy(path, 0)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy %s: %w", path, err)
+	}
+	return policy, nil
+}
+
+func loadPolicy(path string, owner uint32) (*Policy, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.Mode().IsRegular() || stat.Uid != owner || info.Mode().Perm()&0o022 != 0 {
+		return nil, errors.New("it has to be a regular file that root owns and nobody else may write: chown root and chmod 0644 it")
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxPolicy))
+	if err != nil {
+		return nil, err
+	}
+	return ParsePolicy(data)
+}
+
+// ParsePolicy reads a policy: one JSON object of known fields.
+func ParsePolicy(data []byte) (*Policy, error) {
+	policy := &Policy{MaxServers: DefaultMaxServers, MaxRemovals: DefaultMaxRemovals}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(policy); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON object")
+	}
+	return policy, policy.validate()
+}
+
+func (p *Policy) validate() error {
+	errs := []error{p.spec().Validate()}
+	if len(p.Networks) == 0 {
+		errs = append(errs, errors.New("networks: name those that controllers may be in"))
+	}
+	for _, network := range p.Networks {
+		if network != network.Masked() {
+			errs = append(errs, fmt.Errorf("networks: %s is an address within %s: write the network", network, network.Masked()))
+		}
+	}
+	if p.MaxServers < 1 || p.MaxServers > wire.MaxServers {
+		errs = append(errs, fmt.Errorf("maxServers: %d is not within 1 and %d", p.MaxServers, wire.MaxServers))
+	}
+	if p.MaxRemovals < 1 {
+		errs = append(errs, fmt.Errorf("maxRemovals: %d would keep every controller for ever: write at least 1", p.MaxRemovals))
+	}
+	return errors.Join(errs...)
+}
+
+// spec is what the block is like.
+func (p *Policy) spec() haproxy.Spec {
+	return haproxy.Spec{
+		Name: p.Name, Bind: p.Bind, Ports: haproxy.Ports(p.Ports), Balance: p.Balance, Check: p.Check,
+		StatsListen: p.StatsListen, Spares: p.Spares, ConfigPath: p.ConfigPath, SocketPath: p.SocketPath,
+		CAFile: p.CAFile, ClientFile: p.ClientFile,
+	}.WithDefaults()
+}
+
+// judge refuses a membership that the policy does not allow, given what HAProxy is like. It says everything that is
+// against it.
+func (p *Policy) judge(current *haproxy.Current, servers []haproxy.Server) error {
+	var errs []error
+	if len(servers) > p.MaxServers {
+		errs = append(errs, fmt.Errorf("%d servers are more than this host's policy allows, %d", len(servers), p.MaxServers))
+	}
+	for _, s := range servers {
+		if !slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(s.Address) }) {
+			errs = append(errs, fmt.Errorf("server %s: %s is in none of the networks that this host's policy allows", s.Name, s.Address))
+		}
+	}
+	if !slices.ContainsFunc(servers, func(s haproxy.Server) bool { return s.Active }) {
+		errs = append(errs, haproxy.ErrNoActiveServer)
+	}
+	if gone := removed(current, servers); len(gone) > p.MaxRemovals {
+		errs = append(errs, fmt.Errorf("taking %s away at once: this host's policy allows %d of the servers that are up",
+			strings.Join(gone, ", "), p.MaxRemovals))
+	}
+	return errors.Join(errs...)
+}
+
+// removed lists the addresses that get connections now and shall get none. Servers that are down serve nobody.
+func removed(current *haproxy.Current, servers []haproxy.Server) []string {
+	var gone []string
+	if current.Runtime == nil {
+		return nil
+	}
+	for _, backend := range current.Spec.Backends() {
+		for _, s := range current.Runtime.Backend(backend.Name) {
+			stays := slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == s.Address })
+			if s.Up() && !stays && !slices.Contains(gone, s.Address.String()) {
+				gone = append(gone, s.Address.String())
+			}
+		}
+	}
+	slices.Sort(gone)
+	return gone
+}

@@ -1,0 +1,309 @@
+// Package lbhelper is all that the syncer's key may do on an HAProxy host: to say which controllers shall be in the
+// managed block, within a policy that is root's. It takes HAProxy's lock, writes its file and speaks its runtime API
+// locally, by the code of package haproxy that the plugins use from afar.
+package lbhelper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
+)
+
+// Config of a Server; the zero value has sensible defaults.
+type Config struct {
+	// Version is what the helper says of itself.
+	Version string
+	// Caller is who is on the other end, for the lock file and the log.
+	Caller string
+	// Log, when not nil, is told what was changed or refused.
+	Log func(line string)
+	// Idle is how long a session without a request is kept.
+	Idle time.Duration
+	// StateTimeout and ApplyTimeout bound a request, LockWait how long somebody else's lock is waited for.
+	StateTimeout, ApplyTimeout, LockWait time.Duration
+	// HAProxy holds paths and times of the balancer.
+	HAProxy haproxy.Options
+}
+
+// Server answers one session.
+type Server struct {
+	policy   *Policy
+	config   Config
+	machine  haproxy.Machine
+	service  haproxy.Service
+	balancer *haproxy.Balancer
+	actions  []string
+	greeted  bool
+}
+
+// New makes a Server for the HAProxy of this host.
+func New(policy *Policy, config Config) *Server {
+	config = config.withDefaults()
+	local := &machine{holder: "ha-lb-helper for " + config.Caller, lockWait: config.LockWait}
+	return newServer(policy, config, local, service{local})
+}
+
+func (c Config) withDefaults() Config {
+	set := func(p *time.Duration, v time.Duration) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	set(&c.Idle, 5*time.Minute)
+	set(&c.StateTimeout, 15*time.Second)
+	set(&c.ApplyTimeout, time.Minute)
+	set(&c.LockWait, 5*time.Second)
+	// A look at the local socket costs little, and what is waited for is a health check that comes within a second. The
+	// caller asked the server itself whether it is ready: one whose check fails for that long has another trouble, and
+	// must not hold up other changes.
+	set(&c.HAProxy.Interval, 10*time.Millisecond)
+	set(&c.HAProxy.CheckTimeout, 10*time.Second)
+	if c.Log == nil {
+		c.Log = func(string) {}
+	}
+	if c.Caller == "" {
+		c.Caller = "an unknown caller"
+	}
+	return c
+}
+
+func newServer(policy *Policy, config Config, machine haproxy.Machine, service haproxy.Service) *Server {
+	s := &Server{policy: policy, config: config, machine: machine, service: service}
+	options := config.HAProxy
+	options.Observe = func(a haproxy.Action) { s.actions = append(s.actions, a.String()) }
+	s.balancer = haproxy.NewBalancer(machine, service, policy.spec(), options)
+	return s
+}
+
+// errGone says that the caller has ended the session: what it asked for is cut off, and the next session completes it.
+var errGone = errors.New("the caller is gone")
+
+// Serve answers requests, one after another, until the caller ends the session or says nothing for long.
+func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lines, ended := s.read(ctx, cancel, in)
+	for {
+		idle := time.NewTimer(s.config.Idle)
+		select {
+		case line := <-lines:
+			idle.Stop()
+			if err := wire.Write(out, s.answer(ctx, line)); err != nil {
+				return fmt.Errorf("answering: %w", err)
+			}
+			continue
+		case err := <-ended:
+			idle.Stop()
+			return s.end(out, err)
+		case <-ctx.Done():
+			idle.Stop()
+			return unlessGone(context.Cause(ctx))
+		case <-idle.C:
+			return nil
+		}
+	}
+}
+
+// read reads ahead by one line, so that the end of the session shows while a request is worked on.
+func (s *Server) read(ctx context.Context, gone context.CancelCauseFunc, in io.Reader) (<-chan []byte, <-chan error) {
+	lines, ended := make(chan []byte), make(chan error, 1)
+	go func() {
+		reader := wire.NewLineReader(in, wire.MaxRequest)
+		for {
+			line, err := reader.Next()
+			if errors.Is(err, wire.ErrTooLong) {
+				ended <- err
+				return
+			}
+			if err != nil {
+				gone(errGone)
+				return
+			}
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines, ended
+}
+
+// end tells the caller why the session is over.
+func (s *Server) end(out io.Writer, err error) error {
+	refusal := &wire.Error{Kind: wire.Malformed, Message: fmt.Sprintf("%v: at most %d bytes", err, wire.MaxRequest)}
+	return errors.Join(err, wire.Write(out, &wire.Response{Error: refusal}))
+}
+
+func unlessGone(err error) error {
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	return err
+}
+
+// answer carries out one request.
+func (s *Server) answer(ctx context.Context, line []byte) *wire.Response {
+	request, err := wire.DecodeRequest(line)
+	if err != nil {
+		s.config.Log("malformed request: " + err.Error())
+		return &wire.Response{ID: idOf(line), Error: &wire.Error{Kind: wire.Malformed, Message: err.Error()}}
+	}
+	response := &wire.Response{ID: request.ID}
+	switch {
+	case request.Hello != nil:
+		response.Hello, err = s.welcome(request.Hello)
+	case !s.greeted:
+		err = &wire.Error{Kind: wire.Malformed, Message: "the first request of a session is hello"}
+	case request.State != nil:
+		ctx, cancel := context.WithTimeout(ctx, s.config.StateTimeout)
+		defer cancel()
+		response.State, err = s.state(ctx)
+	default:
+		ctx, cancel := context.WithTimeout(ctx, s.config.ApplyTimeout)
+		defer cancel()
+		response.Applied, err = s.apply(ctx, request.Apply)
+	}
+	if err != nil {
+		response.Error = asError(err)
+	}
+	return response
+}
+
+// idOf is the ID of a request that is otherwise wrong, if it has one.
+func idOf(line []byte) uint64 {
+	var request struct {
+		ID uint64 `json:"id"`
+	}
+	if json.Unmarshal(line, &request) != nil {
+		return 0
+	}
+	return request.ID
+}
+
+func (s *Server) welcome(hello *wire.Hello) (*wire.Welcome, error) {
+	if hello.Protocol != wire.Protocol {
+		return nil, &wire.Error{Kind: wire.Malformed, Message: fmt.Sprintf(
+			"this helper (%s) speaks protocol %d, not %d: run kubectl ha-init to bring helper and syncer to the same version",
+			s.config.Version, wire.Protocol, hello.Protocol)}
+	}
+	s.greeted = true
+	welcome := &wire.Welcome{
+		Protocol: wire.Protocol, Version: s.config.Version, LoadBalancer: s.policy.Name,
+		MaxServers: s.policy.MaxServers, MaxRemovals: s.policy.MaxRemovals,
+	}
+	for _, b := range s.policy.spec().Backends() {
+		welcome.Backends = append(welcome.Backends, wire.Backend(b))
+	}
+	return welcome, nil
+}
+
+func (s *Server) state(ctx context.Context) (*wire.Report, error) {
+	current, err := s.balancer.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return report(current), nil
+}
+
+// apply is the algorithm: look, judge, plan, and do what the plan says.
+func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied, error) {
+	servers := make([]haproxy.Server, len(request.Servers))
+	for i, server := range request.Servers {
+		servers[i] = haproxy.Server(server)
+	}
+	current, err := s.balancer.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.policy.judge(current, servers); err != nil {
+		return nil, s.refuse(err)
+	}
+	plan, err := haproxy.MakePlan(current, haproxy.Desired{Servers: servers})
+	if err != nil {
+		return nil, s.refuse(err)
+	}
+	if plan.Empty() {
+		return &wire.Applied{Report: *report(current)}, nil
+	}
+	if !current.Running {
+		return nil, &wire.Error{Kind: wire.Stopped, Message: "HAProxy does not run: start it with `systemctl start haproxy`"}
+	}
+	if plan.Actions[0].Kind != haproxy.ActWrite && len(current.Config) > 0 {
+		// A file that is broken already would be found only when the new one is written, after changes at run time.
+		if err := s.balancer.Validate(ctx, current.Config); err != nil {
+			return nil, s.refuse(fmt.Errorf("nothing was changed: the file as it is cannot be loaded: %w", err))
+		}
+	}
+	s.actions = nil
+	err = s.balancer.Apply(ctx, plan)
+	for _, action := range s.actions {
+		s.config.Log(action)
+	}
+	if err != nil {
+		s.config.Log("failed: " + err.Error())
+		return nil, err
+	}
+	if current, err = s.balancer.Current(ctx); err != nil {
+		return nil, err
+	}
+	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *report(current)}, nil
+}
+
+func (s *Server) refuse(err error) error {
+	s.config.Log("refused: " + err.Error())
+	return &wire.Error{Kind: wire.Refused, Message: err.Error()}
+}
+
+// asError tells the caller what kind of failure it is.
+func asError(err error) *wire.Error {
+	var (
+		answer    *wire.Error
+		last      *haproxy.LastServerError
+		conflict  *haproxy.ConflictError
+		invalid   *haproxy.ValidationError
+		unchecked *haproxy.NotCheckedError
+		locked    *lockedError
+	)
+	kind := wire.Failed
+	switch {
+	case errors.As(err, &answer):
+		return answer
+	case errors.As(err, &last), errors.As(err, &conflict), errors.As(err, &invalid), errors.Is(err, haproxy.ErrNoActiveServer):
+		kind = wire.Refused
+	case errors.As(err, &unchecked):
+		kind = wire.Unchecked
+	case errors.As(err, &locked):
+		kind = wire.Busy
+	}
+	return &wire.Error{Kind: kind, Message: err.Error()}
+}
+
+// report says what HAProxy is like, of our block alone: what else is in the file is nobody's business.
+func report(current *haproxy.Current) *wire.Report {
+	r := &wire.Report{Managed: current.HasBlock, Running: current.Running}
+	for _, slot := range current.Slots {
+		r.Slots = append(r.Slots, wire.Slot{Name: slot.Name, Address: slot.Address, Enabled: slot.Enabled})
+	}
+	if current.Runtime == nil {
+		return r
+	}
+	r.Process = &wire.Process{
+		PID: current.Runtime.PID, Version: current.Runtime.Version, UptimeSeconds: int64(current.Runtime.Uptime.Seconds()),
+	}
+	for _, backend := range current.Spec.Backends() {
+		for _, s := range current.Runtime.Backend(backend.Name) {
+			r.Servers = append(r.Servers, wire.ServerState{
+				Backend: s.Backend, Slot: s.Slot, Address: s.Address, Port: s.Port, Admin: string(s.Admin), Status: s.Status,
+				Check: s.CheckText, Up: s.Up(), Unused: s.Unused(), Sessions: s.Sessions,
+			})
+		}
+	}
+	return r
+}

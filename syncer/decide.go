@@ -1,0 +1,112 @@
+package syncer
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
+)
+
+// decision is what one HAProxy shall be.
+type decision struct {
+	servers []wire.Server
+	// waiting are controllers that are not let in, since their API server does not say that it is ready.
+	waiting []Controller
+}
+
+// decide says which servers one HAProxy shall have.
+//
+//	controller   in HAProxy   API server   becomes
+//	stays        active       any          active
+//	stays        inactive     ready        active
+//	stays        inactive     not ready    inactive
+//	stays        absent       ready        active
+//	stays        absent       not ready    absent, it waits
+//	leaves       present      any          inactive
+//	leaves       absent       any          absent
+//	unknown      present      any          absent
+//
+// Who is let in once is not asked again: from then on, HAProxy's own health checks decide whether it gets connections.
+func decide(controllers []Controller, report *wire.Report, ready func(netip.Addr) bool) decision {
+	var d decision
+	for _, c := range controllers {
+		active, present := place(report, c.Address)
+		server := wire.Server{Name: c.Name, Address: c.Address}
+		switch {
+		case c.Leaving && !present:
+			continue
+		case c.Leaving:
+		case active || ready(c.Address):
+			server.Active = true
+		default:
+			d.waiting = append(d.waiting, c)
+			if !present {
+				continue
+			}
+		}
+		d.servers = append(d.servers, server)
+	}
+	return d
+}
+
+// entering lists the controllers that get connections only once their API server is ready.
+func entering(controllers []Controller, report *wire.Report) []netip.Addr {
+	var addresses []netip.Addr
+	for _, c := range controllers {
+		if active, _ := place(report, c.Address); !c.Leaving && !active {
+			addresses = append(addresses, c.Address)
+		}
+	}
+	return addresses
+}
+
+// place says whether HAProxy has a server of that address, in its file or in its process, and whether it was let in.
+func place(report *wire.Report, address netip.Addr) (active, present bool) {
+	for _, slot := range report.Slots {
+		if slot.Address == address {
+			present, active = true, active || slot.Enabled
+		}
+	}
+	for _, s := range report.Servers {
+		if !s.Unused && s.Address == address {
+			present, active = true, active || s.Admin == string(haproxy.Ready)
+		}
+	}
+	return active, present
+}
+
+// RefusedError says why a change was not even asked for: the source of truth looks wrong.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+// guard refuses a decision that would make things worse if the API told less than the truth: that leaves nobody, or
+// takes away more than a share of the servers that are up. One may always go where another stays.
+func guard(controllers []Controller, d decision, report *wire.Report, share float64) error {
+	if len(controllers) == 0 {
+		return &RefusedError{"the API knows no controller at all: HAProxy keeps those that it has"}
+	}
+	if !slices.ContainsFunc(d.servers, func(s wire.Server) bool { return s.Active }) {
+		return &RefusedError{"no controller would get connections: HAProxy keeps those that it has"}
+	}
+	up, gone := map[netip.Addr]bool{}, []string(nil)
+	for _, s := range report.Servers {
+		if !s.Up || s.Unused || up[s.Address] {
+			continue
+		}
+		up[s.Address] = true
+		if !slices.ContainsFunc(d.servers, func(want wire.Server) bool { return want.Active && want.Address == s.Address }) {
+			gone = append(gone, s.Address.String())
+		}
+	}
+	if limit := max(1, int(share*float64(len(up)))); len(gone) > limit {
+		slices.Sort(gone)
+		return &RefusedError{fmt.Sprintf("%s would be taken away at once, of %d servers that are up, and at most %d may be: "+
+			"HAProxy keeps those that it has; remove them one after another, or raise --max-removal-share",
+			strings.Join(gone, ", "), len(up), limit)}
+	}
+	return nil
+}

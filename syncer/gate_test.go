@@ -1,0 +1,62 @@
+package syncer
+
+import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestGateAsksTheServerItself(t *testing.T) {
+	status, asked := http.StatusOK, 0
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		switch {
+		case r.URL.Path != "/readyz" || r.Header.Get("Authorization") != "Bearer secret":
+			w.WriteHeader(http.StatusUnauthorized)
+		case status == http.StatusFound:
+			http.Redirect(w, r, "https://192.0.2.1/", status)
+		default:
+			w.WriteHeader(status)
+		}
+	}))
+	defer web.Close()
+	address := netip.MustParseAddrPort(web.Listener.Addr().String())
+	dir := t.TempDir()
+	g := &gate{port: int(address.Port()), serverName: "example.com", caFile: filepath.Join(dir, "ca.crt"), tokenFile: filepath.Join(dir, "token")}
+	write := func(path string, data []byte) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(g.tokenFile, []byte("secret\n"))
+	write(g.caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
+	ask := func(want string) {
+		t.Helper()
+		err := g.ask(t.Context(), address.Addr())
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	ask("")
+	status = http.StatusInternalServerError
+	ask("it answers 500")
+	status = http.StatusFound
+	ask("redirected")
+	status = http.StatusOK
+	before := asked
+	g.serverName = "kubernetes"
+	ask("certificate is valid for")
+	if asked != before {
+		t.Error("the token was shown to a server of another name")
+	}
+	g.serverName = "example.com"
+	write(g.caFile, []byte("nonsense"))
+	ask("holds no certificate")
+	g.caFile += ".missing"
+	ask("no such file")
+}

@@ -1,0 +1,219 @@
+package syncer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+)
+
+// StatusConfigMap is where the state of every load balancer is told, a key each.
+const StatusConfigMap = "ha-syncer-status"
+
+// statusTimeout bounds the writing of a status: an API that is away must not hold up load balancers.
+const statusTimeout = 3 * time.Second
+
+// Status is what the ConfigMap says of one load balancer.
+type Status struct {
+	LoadBalancer string `json:"loadBalancer"`
+	// Result of the last sync: success, postponed, refused, unchecked, stopped, busy or error.
+	Result  string `json:"result"`
+	Message string `json:"message,omitempty"`
+	// HAProxy is its version, when it was last seen to run.
+	HAProxy string         `json:"haproxy,omitempty"`
+	Servers []ServerStatus `json:"servers,omitempty"`
+	// Waiting are controllers that are not let in yet.
+	Waiting []string `json:"waiting,omitempty"`
+	// Since is when this was first so, by the syncer's clock.
+	Since metav1.Time `json:"since"`
+}
+
+// ServerStatus is a server in the worst of its states over all backends.
+type ServerStatus struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	State   string `json:"state"`
+}
+
+// statusOf says in short what came of a sync.
+func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {
+	status := Status{LoadBalancer: lb.Address, Result: string(o.result)}
+	if o.err != nil {
+		status.Message = o.err.Error()
+	}
+	for _, c := range o.waiting {
+		status.Waiting = append(status.Waiting, c.Name)
+	}
+	if o.report == nil {
+		return status
+	}
+	if o.report.Process != nil {
+		status.HAProxy = o.report.Process.Version
+	}
+	order := []string{"up", "down", "drain", "maint"}
+	for _, s := range o.report.Servers {
+		if s.Unused {
+			continue
+		}
+		i := slices.IndexFunc(status.Servers, func(have ServerStatus) bool { return have.Address == s.Address.String() })
+		if i < 0 {
+			name := s.Slot
+			for _, c := range controllers {
+				if c.Address == s.Address {
+					name = c.Name
+				}
+			}
+			status.Servers = append(status.Servers, ServerStatus{Name: name, Address: s.Address.String(), State: stateOf(s)})
+			continue
+		}
+		if slices.Index(order, stateOf(s)) > slices.Index(order, status.Servers[i].State) {
+			status.Servers[i].State = stateOf(s)
+		}
+	}
+	slices.SortFunc(status.Servers, func(a, b ServerStatus) int { return strings.Compare(a.Name+a.Address, b.Name+b.Address) })
+	return status
+}
+
+// teller says in the API and in the log how load balancers are, when that changes.
+type teller struct {
+	configMaps corev1client.ConfigMapInterface
+	events     record.EventRecorder
+	namespace  string
+	log        *slog.Logger
+	now        func() time.Time
+
+	mu   sync.Mutex
+	told map[string]Status
+	// unwritten are those that could not be written.
+	unwritten map[string]bool
+}
+
+func newTeller(configMaps corev1client.ConfigMapInterface, events record.EventRecorder, namespace string, log *slog.Logger) *teller {
+	return &teller{configMaps: configMaps, events: events, namespace: namespace, log: log, now: time.Now,
+		told: map[string]Status{}, unwritten: map[string]bool{}}
+}
+
+// tell takes note of an outcome.
+func (t *teller) tell(ctx context.Context, lb LoadBalancer, controllers []Controller, o outcome) {
+	status := statusOf(lb, controllers, o)
+	t.mu.Lock()
+	before, known := t.told[lb.key()]
+	changed := !known || !same(before, status)
+	status.Since = before.Since
+	if changed {
+		status.Since = metav1.NewTime(t.now().UTC().Truncate(time.Second))
+	}
+	write := changed || t.unwritten[lb.key()]
+	t.told[lb.key()] = status
+	t.mu.Unlock()
+	for _, action := range o.actions {
+		t.log.Info("changed HAProxy", "loadBalancer", lb.Address, "action", action)
+	}
+	if changed {
+		t.announce(lb, controllers, before, status, o)
+	}
+	if !write {
+		return
+	}
+	err := t.write(ctx, lb, status)
+	if err != nil {
+		t.log.Warn("status could not be written", "loadBalancer", lb.Address, "err", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unwritten[lb.key()] = err != nil
+}
+
+func same(a, b Status) bool {
+	a.Since, b.Since = metav1.Time{}, metav1.Time{}
+	one, errA := json.Marshal(a)
+	two, errB := json.Marshal(b)
+	return errors.Join(errA, errB) == nil && string(one) == string(two)
+}
+
+// announce logs a new state, and makes Events of what changed.
+func (t *teller) announce(lb LoadBalancer, controllers []Controller, before, status Status, o outcome) {
+	level := slog.LevelInfo
+	if o.result != success && o.result != postponed {
+		level = slog.LevelWarn
+	}
+	t.log.Log(context.Background(), level, "load balancer", "loadBalancer", lb.Address, "result", status.Result, "message", status.Message)
+	if (status.Result != before.Result || status.Message != before.Message) && o.err != nil && o.result != postponed {
+		t.events.Event(t.about(), corev1.EventTypeWarning, reasonOf(o.result), fmt.Sprintf("%s: %s", lb.Address, status.Message))
+	}
+	if o.report == nil {
+		return
+	}
+	for _, c := range controllers {
+		was, is := stateIn(before, c), stateIn(status, c)
+		switch {
+		case !c.Node || was == is:
+		case is == "up":
+			t.events.Event(nodeReference(c), corev1.EventTypeNormal, "LoadBalancerServing", "HAProxy on "+lb.Address+" gives it connections")
+		case was == "up" && is != "down":
+			t.events.Event(nodeReference(c), corev1.EventTypeNormal, "LoadBalancerDrained", "HAProxy on "+lb.Address+" gives it no new connections")
+		case was == "up":
+			t.events.Event(nodeReference(c), corev1.EventTypeWarning, "LoadBalancerCheckFailed", "HAProxy on "+lb.Address+" finds it down")
+		}
+	}
+}
+
+func reasonOf(r result) string {
+	switch r {
+	case refused:
+		return "ChangeRefused"
+	case unchecked:
+		return "HealthCheckFailed"
+	case stopped:
+		return "HAProxyStopped"
+	case busy:
+		return "HAProxyBusy"
+	}
+	return "SyncFailed"
+}
+
+func stateIn(s Status, c Controller) string {
+	for _, server := range s.Servers {
+		if server.Address == c.Address.String() {
+			return server.State
+		}
+	}
+	return ""
+}
+
+// nodeReference is as the kubelet makes it: kubectl describe finds Events by it.
+func nodeReference(c Controller) *corev1.ObjectReference {
+	return &corev1.ObjectReference{Kind: kindNode, APIVersion: "v1", Name: c.Name, UID: types.UID(c.Name)}
+}
+
+// about is what Events are about that concern no Node.
+func (t *teller) about() *corev1.ObjectReference {
+	return &corev1.ObjectReference{Kind: "ConfigMap", APIVersion: "v1", Namespace: t.namespace, Name: StatusConfigMap}
+}
+
+// write puts the status of one load balancer into the ConfigMap, which the manifests bring.
+func (t *teller) write(ctx context.Context, lb LoadBalancer, status Status) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	text, err := json.MarshalIndent(status, "", "  ")
+	if err != nil {
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"data": map[string]string{lb.key(): string(text)}})
+	if err != nil {
+		return err
+	}
+	_, err = t.configMaps.Patch(ctx, StatusConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
+}

@@ -117,7 +117,11 @@ func (s *site) replaceDead(dead, by string, left ...string) {
 		s.t.Fatal(err)
 	}
 	args := []string{dead, "--replace-with", s.target(by), "--snapshot=etcd.db", "--yes"}
-	if r := s.killedEverywhere(haEject, []string{"Renew the certificate", "Overwrite join tokens"}, args...); r.code != 0 {
+	idle := []string{
+		"Run the new host's own commands", "Give the new host", "Renew the certificate", "Hand the leadership", "Cordon and drain",
+		"Take k0s's data", "Overwrite join tokens", "Free the old host's places",
+	}
+	if r := s.killedEverywhere(haEject, idle, args...); r.code != 0 {
 		s.t.Fatal("ha-eject failed")
 	}
 	s.checkEjected(dead, left...)

@@ -186,15 +186,18 @@ func TestHostKeyThatIsNotKnownIsRefused(t *testing.T) {
 	open("reading the key")
 }
 
-func TestWhatIsNoHelperIsTold(t *testing.T) {
+func TestWhatAnswersInsteadOfTheHelperIsTold(t *testing.T) {
 	h, access := newSSHHost(t, func(channel ssh.Channel) {
-		_, _ = wire.NewLineReader(channel, wire.MaxRequest).Next()
+		fmt.Fprintln(channel.Stderr(), "ha-lb-helper: reading the policy: no such file")
 	})
 	_, err := access.open(t.Context(), LoadBalancer{"root", h.address})
-	if err == nil || !strings.Contains(err.Error(), "session is over") {
+	if err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("%v", err)
 	}
-	h.helper = func(channel ssh.Channel) { fmt.Fprintln(channel, "Welcome to Debian!") }
+	h.helper = func(channel ssh.Channel) {
+		fmt.Fprintln(channel, "Welcome to Debian!")
+		_, _ = wire.NewLineReader(channel, wire.MaxRequest).Next() // to which its end would be another answer
+	}
 	if _, err = access.open(t.Context(), LoadBalancer{"root", h.address}); err == nil || !strings.Contains(err.Error(), "none of this protocol") {
 		t.Errorf("%v", err)
 	}

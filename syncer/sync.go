@@ -141,7 +141,8 @@ func (l *loop) next(ctx context.Context) bool {
 
 // again says when a load balancer is looked at next.
 func (l *loop) again(key string, o outcome) {
-	if o.result == failed || o.result == unchecked {
+	// What is refused may be right in a moment: just after HAProxy has started, servers count as up that are not.
+	if o.result == failed || o.result == unchecked || o.result == refused {
 		l.queue.AddRateLimited(key)
 		return
 	}

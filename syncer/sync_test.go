@@ -377,7 +377,7 @@ func TestWhatTheHelperAnswersIsTold(t *testing.T) {
 		keeps  bool
 		within time.Duration
 	}{
-		wire.Refused:   {refused, true, 11 * time.Second},
+		wire.Refused:   {refused, true, 200 * time.Millisecond},
 		wire.Busy:      {busy, true, time.Second},
 		wire.Stopped:   {stopped, true, 11 * time.Second},
 		wire.Unchecked: {unchecked, true, 200 * time.Millisecond},

@@ -45,8 +45,9 @@ type Family string
 const (
 	// AnyFamily takes the first address that an object has.
 	AnyFamily Family = "any"
-	// IPv4 and IPv6 take the first of theirs.
+	// IPv4 takes the first of its addresses.
 	IPv4 Family = "ipv4"
+	// IPv6 takes the first of its addresses.
 	IPv6 Family = "ipv6"
 )
 

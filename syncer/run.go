@@ -189,7 +189,7 @@ func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (hel
 	if err != nil {
 		return nil, err
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }() // all is said
 	report, err := session.State(ctx)
 	if err != nil {
 		return nil, err
@@ -220,7 +220,7 @@ func serve(ctx context.Context, listen string, metrics http.Handler, ready func(
 		return fmt.Errorf("listening for probes: %w", err)
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -50,7 +50,7 @@ func run() error {
 // systemLog tells the host's log what was changed or refused: standard error is the caller's. A host without a log
 // daemon has none.
 func systemLog() func(string) {
-	var to io.Writer = io.Discard
+	to := io.Discard
 	if log, err := syslog.New(syslog.LOG_AUTHPRIV|syslog.LOG_NOTICE, "ha-lb-helper"); err == nil {
 		to = log
 	}

@@ -42,11 +42,13 @@ func (f fact) equal(other fact) bool {
 // Family says which of a host's addresses load balancers connect to.
 type Family string
 
-// The families.
 const (
-	AnyFamily Family = "any"  // the first address that an object has
-	IPv4      Family = "ipv4" // its first IPv4 address
-	IPv6      Family = "ipv6" // its first IPv6 address
+	// AnyFamily takes the first address that an object has.
+	AnyFamily Family = "any"
+	// IPv4 takes the first of its addresses.
+	IPv4 Family = "ipv4"
+	// IPv6 takes the first of its addresses.
+	IPv6 Family = "ipv6"
 )
 
 func (f Family) has(address netip.Addr) bool {

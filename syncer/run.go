@@ -189,7 +189,7 @@ func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (hel
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = session.Close() }() // what it said is read by then
+	defer func() { _ = session.Close() }() // all is said
 	report, err := session.State(ctx)
 	if err != nil {
 		return nil, err

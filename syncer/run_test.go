@@ -219,8 +219,8 @@ func TestSyncerFollowsTheObjectsOfTheAPI(t *testing.T) {
 	if err != nil || lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "" {
 		t.Errorf("the Lease was not given back: %+v, %v", lease, err)
 	}
-	if f.opened-f.closed != 0 {
-		t.Errorf("%d sessions are left open", f.opened-f.closed)
+	if left := f.count(&f.opened) - f.count(&f.closed); left != 0 {
+		t.Errorf("%d sessions are left open", left)
 	}
 }
 

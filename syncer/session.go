@@ -56,11 +56,11 @@ func (a *sshAccess) open(ctx context.Context, lb LoadBalancer) (helper, error) {
 	speaker := wire.NewClient(s)
 	welcome, err := speaker.Hello(ctx)
 	if err != nil {
-		_ = speaker.Close()
+		_ = speaker.Close() // it is given up
 		return nil, fmt.Errorf("speaking to the helper on %s: %w", lb, s.explain(err))
 	}
 	if welcome.Protocol != wire.Protocol {
-		_ = speaker.Close()
+		_ = speaker.Close() // it is given up
 		return nil, fmt.Errorf("the helper on %s speaks protocol %d, not %d", lb, welcome.Protocol, wire.Protocol)
 	}
 	return speaker, nil
@@ -224,13 +224,13 @@ func (s *sshSession) keepAlive() {
 			return
 		case err := <-answers:
 			if err != nil {
-				_ = s.Close()
+				_ = s.Close() // it is given up
 				return
 			}
 			unanswered = 0
 		case <-ticker.C:
 			if unanswered == keepaliveMisses {
-				_ = s.Close()
+				_ = s.Close() // it is given up
 				return
 			}
 			if unanswered++; unanswered == 1 {

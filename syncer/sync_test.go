@@ -103,6 +103,26 @@ func (s *fakeSession) Close() error {
 	return nil
 }
 
+// count reads a counter while it may be counted.
+func (f *fakeHAProxy) count(n *int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return *n
+}
+
+func (f *fakeHAProxy) firstChange() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changes[0]
+}
+
+// attempts is how often a session was asked for.
+func (f *fakeHAProxy) attempts() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.lastConnections)
+}
+
 func (f *fakeHAProxy) change(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -222,7 +242,7 @@ func TestLoopFollowsTheControlPlane(t *testing.T) {
 		w.set(func() { w.members = members(1, 2) })
 		time.Sleep(time.Second)
 		expect(t, f, "cp1 up, cp2 up")
-		if took := f.changes[0].Sub(start); took > 50*time.Millisecond {
+		if took := f.firstChange().Sub(start); took > 50*time.Millisecond {
 			t.Errorf("it took %v", took)
 		}
 		w.set(func() { w.members = []Controller{leaver(1), member(2)} })
@@ -231,8 +251,8 @@ func TestLoopFollowsTheControlPlane(t *testing.T) {
 		w.set(func() { w.members = members(2) })
 		time.Sleep(time.Second)
 		expect(t, f, "cp2 up")
-		if f.opened != 1 {
-			t.Errorf("%d sessions were opened", f.opened)
+		if f.count(&f.opened) != 1 {
+			t.Errorf("%d sessions were opened", f.count(&f.opened))
 		}
 	})
 }
@@ -242,21 +262,21 @@ func TestLoopGathersEventsAndResyncs(t *testing.T) {
 		f := &fakeHAProxy{states: map[int]string{1: "up"}}
 		w := newWorld(t, []int{1}, f)
 		time.Sleep(time.Second)
-		before := f.looks
+		before := f.count(&f.looks)
 		for range 1000 {
 			w.wake()
 		}
 		time.Sleep(time.Second)
-		if looks := f.looks - before; looks != 1 {
+		if looks := f.count(&f.looks) - before; looks != 1 {
 			t.Errorf("1000 events at once made %d looks", looks)
 		}
 		// Drift that no event tells of.
 		f.change(func() { f.states = map[int]string{1: "up", 9: "down"} })
 		time.Sleep(11 * time.Second)
 		expect(t, f, "cp1 up")
-		before = f.looks
+		before = f.count(&f.looks)
 		time.Sleep(time.Minute)
-		if looks := f.looks - before; looks < 5 || looks > 7 {
+		if looks := f.count(&f.looks) - before; looks < 5 || looks > 7 {
 			t.Errorf("%d looks in a minute", looks)
 		}
 		if o := w.last(t); o.result != success {
@@ -294,11 +314,11 @@ func TestLoopLeavesHAProxyToAPluginThatIsAtWork(t *testing.T) {
 		w := newWorld(t, []int{1, 2}, f)
 		w.set(func() { w.holder = "anna@laptop" })
 		f.change(func() { f.states = map[int]string{1: "up", 2: "drain"} })
-		applies := f.applies
+		applies := f.count(&f.applies)
 		time.Sleep(time.Minute)
 		expect(t, f, "cp1 up, cp2 drain")
-		if o := w.last(t); o.result != postponed || f.applies > applies+1 {
-			t.Errorf("%+v, %d times", o, f.applies)
+		if o := w.last(t); o.result != postponed || f.count(&f.applies) > applies+1 {
+			t.Errorf("%+v, %d times", o, f.count(&f.applies))
 		}
 		w.set(func() { w.holder = "" })
 		time.Sleep(time.Second)
@@ -339,11 +359,11 @@ func TestALoadBalancerThatIsDownDelaysNoOther(t *testing.T) {
 		w.set(func() { w.members = members(1, 2) })
 		time.Sleep(time.Second)
 		expect(t, well, "cp1 up, cp2 up")
-		if took := well.changes[0].Sub(start); took > 50*time.Millisecond {
+		if took := well.firstChange().Sub(start); took > 50*time.Millisecond {
 			t.Errorf("it took %v", took)
 		}
 		// 5 minutes at 30 s, and the first attempts.
-		if n := len(refusing.lastConnections); n < 15 || n > 25 {
+		if n := refusing.attempts(); n < 15 || n > 25 {
 			t.Errorf("%d attempts to reach the one that is down", n)
 		}
 		refusing.change(func() { refusing.unreachable, refusing.states = nil, map[int]string{1: "up"} })
@@ -360,13 +380,13 @@ func TestLoopOpensASessionAnewThatBroke(t *testing.T) {
 		f.change(func() { f.unreachable = errors.New("broken pipe") })
 		w.wake()
 		time.Sleep(time.Second)
-		if f.closed != 1 {
-			t.Errorf("%d sessions were closed", f.closed)
+		if f.count(&f.closed) != 1 {
+			t.Errorf("%d sessions were closed", f.count(&f.closed))
 		}
 		f.change(func() { f.unreachable, f.pid = nil, 2 })
 		time.Sleep(10 * time.Second)
-		if o := w.last(t); o.result != success || f.opened != 2 {
-			t.Errorf("%+v after %d sessions", o, f.opened)
+		if o := w.last(t); o.result != success || f.count(&f.opened) != 2 {
+			t.Errorf("%+v after %d sessions", o, f.count(&f.opened))
 		}
 	})
 }
@@ -388,12 +408,12 @@ func TestWhatTheHelperAnswersIsTold(t *testing.T) {
 			f := &fakeHAProxy{states: map[int]string{1: "up"}, fail: &wire.Error{Kind: kind, Message: "why"}}
 			w := newWorld(t, []int{1}, f)
 			time.Sleep(10 * time.Millisecond)
-			if o := w.last(t); o.result != c.want || o.err == nil || (f.closed == 0) != c.keeps {
-				t.Errorf("%s: %+v, %d sessions closed", kind, o, f.closed)
+			if o := w.last(t); o.result != c.want || o.err == nil || (f.count(&f.closed) == 0) != c.keeps {
+				t.Errorf("%s: %+v, %d sessions closed", kind, o, f.count(&f.closed))
 			}
-			looks := f.looks
+			looks := f.count(&f.looks)
 			time.Sleep(c.within)
-			if f.looks == looks {
+			if f.count(&f.looks) == looks {
 				t.Errorf("%s: not tried again within %v", kind, c.within)
 			}
 		})

@@ -57,7 +57,7 @@ standin: ## Unit tests of the lab's stand-in for k0s
 
 .PHONY: e2e
 e2e: build ## End-to-end tests on the lab (K0S_BINARY=/path for a real k0s; E2E_FLAGS='-run TestName')
-	$(GO) test -tags e2e -count=1 -timeout 60m -p 1 -parallel 3 -v $(E2E_FLAGS) ./test/lab/... ./test/e2e/...
+	$(GO) test -tags e2e -count=1 -timeout 60m -p 1 -parallel 2 -v $(E2E_FLAGS) ./test/lab/... ./test/e2e/...
 
 .PHONY: fuzz
 fuzz: ## Fuzz what the project parses, half a minute each

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Times ha-eject and ha-join of one of three controllers beside the bare commands that a shell script runs in the fastest
 # order that loses no request: HAProxy drains, k0s stops, a survivor removes the member, HAProxy forgets it, k0s resets, the
-# objects go. By hand nothing is checked before, awaited on the way or verified afterwards; what ha-eject and ha-join take
+# objects go, HAProxy's file is edited. By hand nothing is checked before, awaited on the way or verified afterwards; what ha-eject and ha-join take
 # for that is listed apart, and the ratio is of the rest. REPETITIONS is how often, 3 by default.
 source "$(dirname "$0")/bench.sh"
 survivor=${hosts[0]} leaver=${hosts[2]}
@@ -11,6 +11,9 @@ balancer() { on haproxy 'while read -r line; do echo "$line" | socat - /var/lib/
 
 # servers ADDRESS: the servers that HAProxy has there, as BACKEND/SERVER.
 servers() { balancer <<<'show servers state' | awk -v at="$1" '$5 == at { print $2 "/" $4 }'; }
+
+# use_new makes a file HAProxy's for its next start.
+use_new='haproxy -c -q -W -f /etc/haproxy/new && mv /etc/haproxy/new /etc/haproxy/haproxy.cfg'
 
 eject_by_hand() {
     local all object
@@ -27,6 +30,7 @@ eject_by_hand() {
     for object in api/v1/nodes apis/autopilot.k0sproject.io/v1beta2/controlnodes apis/etcd.k0sproject.io/v1beta1/etcdmembers; do
         echo "url = https://localhost:6443/$object/$leaver"
     done | on "$survivor" 'cd /var/lib/k0s/pki && curl -s -X DELETE --cacert ca.crt --cert admin.crt --key admin.key -K - >/dev/null'
+    on haproxy "sed 's/ $address:.*/ 127.0.0.1:1 disabled/' /etc/haproxy/haproxy.cfg >/etc/haproxy/new && $use_new"
 }
 
 join_by_hand() {
@@ -42,6 +46,7 @@ join_by_hand() {
         echo "enable health $free"
         echo "set server $free state ready"
     done <<<"$ports" | balancer
+    on haproxy "cp /root/haproxy.cfg /etc/haproxy/new && $use_new"
 }
 
 # ours COMMAND ARGUMENTS...: runs a plugin; what its steps took is left in steps.json, and in COMMAND.json for people.
@@ -69,6 +74,7 @@ on "$leaver" 'cd / && tar -cf /root/pod-network.tar $(ls -d etc/cni opt/cni 2>/d
 pod_network() { on "$leaver" 'tar -C / -xf /root/pod-network.tar'; } # a lab's host has one before it joins
 
 for _ in $(seq "${REPETITIONS:-3}"); do
+    on haproxy 'cp /etc/haproxy/haproxy.cfg /root/haproxy.cfg'
     disconnect
     note eject hand "$(seconds eject_by_hand)"
     pod_network

@@ -111,19 +111,18 @@ func TestJoinKilledAtAnyStep(t *testing.T) {
 	t.Run("replace", func(t *testing.T) { s.in(t).replaceDead("cp4", "cp5", append(slices.Clone(guide), "cp5")...) })
 }
 
-// replaceDead kills a host and puts another one in its place, by a command that is killed everywhere.
+// replaceDead kills a host and puts another one in its place, by a command that is killed again and again.
 func (s *site) replaceDead(dead, by string, left ...string) {
 	if err := s.host(dead).Kill(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	args := []string{dead, "--replace-with", s.target(by), "--snapshot=etcd.db", "--yes"}
-	idle := []string{
-		"Run the new host's own commands", "Give the new host", "Renew the certificate", "Hand the leadership", "Cordon and drain",
-		"Take k0s's data", "Overwrite join tokens", "Free the old host's places",
+	for _, moment := range []string{
+		"Put the old host's servers", "Join the new controller: joining", "Take the old host out", "Delete the old host's Node", "Verify etcd members",
+	} {
+		s.killedAt(moment, haEject, args...)
 	}
-	if r := s.killedEverywhere(haEject, idle, args...); r.code != 0 {
-		s.t.Fatal("ha-eject failed")
-	}
+	s.eject(0, args...)
 	s.checkEjected(dead, left...)
 	s.checkEntry(by)
 	if r := s.eject(0, args...); !strings.Contains(r.stdout, by+" has taken the place of "+dead) {

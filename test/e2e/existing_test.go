@@ -16,6 +16,7 @@ import (
 )
 
 func TestASingleControllerBecomesHighlyAvailable(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "guide", "worker-1", "worker-2")
 	s.putK0s(guide[0], "worker-1", "worker-2")
 	s.startByHand(guide[0], "", "")
@@ -110,6 +111,7 @@ func demoDeployment() *appsv1.Deployment {
 // TestAClusterMadeByOtherMeansIsAdopted starts from what k0sctl and the guide leave: three controllers, and HAProxy set
 // up by hand. Only what is missing is added, and no connection is refused meanwhile.
 func TestAClusterMadeByOtherMeansIsAdopted(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, guide[0], guide[1], guide[2], "haproxy:haproxy")
 	s.putK0s(guide...)
 	users := s.guideHAProxy()

@@ -10,6 +10,6 @@ for package in haproxy lbhelper; do
     go test -c -tags haproxy -o "bin/$package.test" "./pkg/$package"
     docker run --rm --label kubectl-ha.lab=haproxy-tests --tmpfs /tmp:exec -e HA_LB_HELPER=/ha-lb-helper \
         -v "$PWD/bin/$package.test:/test:ro" -v "$PWD/bin/ha-lb-helper:/ha-lb-helper:ro" \
-        -v "$PWD/pkg/haproxy/testdata:/work/testdata:ro" -w /work \
+        -v "$PWD/pkg/haproxy/testdata:/src/testdata:ro" -w /src \
         "$image" /test -test.v -test.timeout 10m "$@"
 done

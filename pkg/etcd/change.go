@@ -32,7 +32,8 @@ func (c *Client) Remove(ctx context.Context, member Member) error {
 	return nil
 }
 
-// Promote makes a learner a voter.
+// Promote makes a learner a voter; any member can be asked. etcd refuses while the learner is not in step with the leader
+// (ErrUnsafe).
 func (c *Client) Promote(ctx context.Context, member Member) error {
 	if _, err := c.api.MemberPromote(ctx, member.ID); err != nil {
 		return fmt.Errorf("promoting etcd member %s: %w", member, judged(err))

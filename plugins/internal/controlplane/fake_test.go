@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -199,6 +200,8 @@ type fakeEtcd struct {
 	alarms  []string
 	removed []string
 	err     error
+	// behind tells that learners are not in step with the leader.
+	behind bool
 }
 
 func (e *fakeEtcd) Members(context.Context) ([]etcd.Member, error) {
@@ -208,6 +211,17 @@ func (e *fakeEtcd) Members(context.Context) ([]etcd.Member, error) {
 }
 
 func (e *fakeEtcd) Alarms(context.Context) ([]string, error) { return e.alarms, e.err }
+
+func (e *fakeEtcd) Promote(_ context.Context, member etcd.Member) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.IndexFunc(e.members, func(m etcd.Member) bool { return m.ID == member.ID && m.Learner })
+	if i < 0 || e.behind {
+		return fmt.Errorf("%s is no learner in step with the leader", member)
+	}
+	e.members[i].Learner = false
+	return nil
+}
 
 func (e *fakeEtcd) RemoveIdle(_ context.Context, member etcd.Member) error {
 	e.mu.Lock()

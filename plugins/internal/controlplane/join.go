@@ -168,7 +168,7 @@ func (c *Cluster) giveUpPlace(ctx context.Context, m *machine) error {
 	return c.api.etcd.RemoveIdle(ctx, member)
 }
 
-// enter starts a controller and waits until it votes.
+// enter starts a controller and waits until it votes. k0s promotes learners too, but looks for them only now and then.
 func (c *Cluster) enter(ctx context.Context, m *machine) error {
 	line := c.report.Host(m.name())
 	line.Update("starting")
@@ -186,10 +186,10 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 		switch {
 		case err != nil:
 			return err
-		case member.Learner:
-			return fmt.Errorf("%s is still a learner", member)
 		case member.Name == "":
 			return fmt.Errorf("%s has not started", member)
+		case member.Learner:
+			return c.api.etcd.Promote(ctx, member)
 		}
 		return nil
 	})

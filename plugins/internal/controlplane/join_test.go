@@ -243,10 +243,37 @@ func TestAbandon(t *testing.T) {
 	})
 }
 
+func TestEnterPromotesALearnerThatHasStarted(t *testing.T) {
+	for name, c := range map[string]struct {
+		joiner etcd.Member
+		behind bool
+		fails  string
+	}{
+		"a learner in step":        {learner(2, "cp2", "10.10.1.2"), false, ""},
+		"a voter":                  {member(2, "cp2", "10.10.1.2"), true, ""},
+		"a learner that is behind": {learner(2, "cp2", "10.10.1.2"), true, "cp2 (2) is no learner in step with the leader"},
+		"one that has not started": {learner(2, "", "10.10.1.2"), false, "unstarted member 2 has not started"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, cluster, e := joinWorld(t, c.joiner)
+			e.behind = c.behind
+			m := cluster.controllers[1]
+			err := cluster.enter(t.Context(), m)
+			if c.fails == "" && (err != nil || !m.voter || e.members[1].Learner) {
+				t.Errorf("got %v, members %v", err, e.members)
+			}
+			if c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails) || m.voter || !e.members[1].Learner) {
+				t.Errorf("got %v, want %s, members %v", err, c.fails, e.members)
+			}
+		})
+	}
+}
+
 // A join that fails: the learner goes, the host is reset, the token is taken back, and those that did not have their
 // turn are not started.
 func TestAFailedJoinLeavesTheClusterAsItWas(t *testing.T) {
 	w, c, e := joinWorld(t)
+	e.behind = true
 	h := w.hosts["10.10.1.2"]
 	h.facts.K0sPath = k0s.DefaultBinary
 	h.answer = func(command string) (string, error) {
@@ -261,7 +288,7 @@ func TestAFailedJoinLeavesTheClusterAsItWas(t *testing.T) {
 		return "", nil
 	}
 	err := c.join(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "waiting until cp2 votes in etcd: cp2 (2) is still a learner (gave up after 50ms, see --timeout): "+
+	if err == nil || !strings.Contains(err.Error(), "waiting until cp2 votes in etcd: cp2 (2) is no learner in step with the leader (gave up after 50ms, see --timeout): "+
 		"see `journalctl -u k0scontroller` on root@10.10.1.2:22") {
 		t.Errorf("got %v", err)
 	}
@@ -345,6 +372,7 @@ func TestCheckControlPlane(t *testing.T) {
 // k0s asks for its place and is stopped; the place is granted after that.
 func TestAPlaceThatWasGrantedToAStoppedHostIsTakenBack(t *testing.T) {
 	w, c, e := joinWorld(t)
+	e.behind = true
 	h := w.hosts["10.10.1.2"]
 	h.facts.K0sPath = k0s.DefaultBinary
 	started := false

@@ -55,6 +55,7 @@ func connectBy(connector *host.Connector) connectFunc {
 type members interface {
 	Members(ctx context.Context) ([]etcd.Member, error)
 	Alarms(ctx context.Context) ([]string, error)
+	Promote(ctx context.Context, member etcd.Member) error
 	RemoveIdle(ctx context.Context, member etcd.Member) error
 	Close() error
 }

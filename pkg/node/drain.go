@@ -23,6 +23,8 @@ type Options struct {
 	IgnoreDaemonSets   bool
 	DeleteEmptyDirData bool
 	DisableEviction    bool // delete, which disregards PodDisruptionBudgets
+	PodSelector        string
+	SkipWait           int // seconds; above 0, pods that were to go longer ago than this are not waited for
 }
 
 // Drainer takes the pods off one Node.
@@ -50,6 +52,7 @@ func (d *Drainer) helper(ctx context.Context, timeout time.Duration) *drain.Help
 		Ctx: ctx, Client: d.Client, Timeout: timeout, ChunkSize: chunkSize,
 		Force: d.Options.Force, GracePeriodSeconds: d.Options.GracePeriod, IgnoreAllDaemonSets: d.Options.IgnoreDaemonSets,
 		DeleteEmptyDirData: d.Options.DeleteEmptyDirData, DisableEviction: d.Options.DisableEviction,
+		PodSelector: d.Options.PodSelector, SkipWaitForDeleteTimeoutSeconds: d.Options.SkipWait,
 		EvictErrorRetryDelay: retryEviction,
 		Out:                  io.Discard,
 		ErrOut:               lines{observe},

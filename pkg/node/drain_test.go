@@ -39,6 +39,14 @@ func emptyDir(p *corev1.Pod) {
 	p.Spec.Volumes = []corev1.Volume{{Name: "x", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 }
 
+func labelled(p *corev1.Pod) { p.Labels = map[string]string{"app": "web"} }
+
+// deletedLongAgo is for a pod that its kubelet does not let go.
+func deletedLongAgo(p *corev1.Pod) {
+	then := metav1.NewTime(time.Now().Add(-time.Hour))
+	p.DeletionTimestamp, p.Finalizers = &then, []string{"example.com/stuck"}
+}
+
 // cluster has the Node cp3 and pods on it. It evicts by deleting; what it was asked is in the list.
 func cluster(pods ...*corev1.Pod) (*fake.Clientset, func() []string) {
 	objects := []runtime.Object{
@@ -104,6 +112,12 @@ func TestDrain(t *testing.T) {
 		},
 		"DaemonSets must be ignored": {
 			[]*corev1.Pod{pod("agent", "DaemonSet")}, Options{GracePeriod: -1}, "", "use --ignore-daemonsets to ignore",
+		},
+		"only those with some labels": {
+			[]*corev1.Pod{pod("web", "ReplicaSet", labelled), pod("lone", "")}, Options{GracePeriod: -1, PodSelector: "app=web"}, "evict web", "",
+		},
+		"one whose time was over long ago is not waited for": {
+			[]*corev1.Pod{pod("stuck", "ReplicaSet", deletedLongAgo)}, Options{GracePeriod: -1, SkipWait: 60}, "", "",
 		},
 		"without eviction": {
 			[]*corev1.Pod{pod("web", "ReplicaSet")}, Options{GracePeriod: -1, DisableEviction: true}, "delete web", "",

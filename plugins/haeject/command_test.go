@@ -89,6 +89,7 @@ func TestWrongCallsAreAMatterOfUsage(t *testing.T) {
 		"an odd dry run":        {[]string{"cp1", "-f", good, "--dry-run", "server"}, cli.ExitUsage, "--dry-run=server: want none or client"},
 		"an odd replacement":    {[]string{"cp1", "-f", good, "--replace-with", "a b"}, cli.ExitUsage, `host "a b"`},
 		"a worker in its place": {[]string{"cp1", "-f", good, "--replace-with", "10.10.20.2"}, cli.ExitError, "10.10.20.2 is a worker in "},
+		"an odd selector":       {[]string{"cp1", "-f", good, "--pod-selector", "a=b=c"}, cli.ExitUsage, "--pod-selector: "},
 		"an odd period":         {[]string{"cp1", "-f", good, "--grace-period", "x"}, cli.ExitUsage, "grace-period"},
 		"no time to drain":      {[]string{"cp1", "-f", good, "--timeout", "0"}, cli.ExitUsage, "--timeout=0s: want a positive duration"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
@@ -57,6 +58,9 @@ func (o *Options) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.Drain.IgnoreDaemonSets, "ignore-daemonsets", o.Drain.IgnoreDaemonSets, "leave pods of DaemonSets where they are")
 	flags.BoolVar(&o.Drain.DeleteEmptyDirData, "delete-emptydir-data", false, "also pods that use emptyDir volumes, whose data is lost")
 	flags.BoolVar(&o.Drain.DisableEviction, "disable-eviction", false, "delete pods, whatever PodDisruptionBudgets say")
+	flags.StringVar(&o.Drain.PodSelector, "pod-selector", "", "drain only pods with these labels, as KEY=VALUE,...; the others end with the host")
+	flags.IntVar(&o.Drain.SkipWait, "skip-wait-for-delete-timeout", 0,
+		"above 0: do not wait for pods that were to be deleted more than so many seconds ago")
 }
 
 // Complete reads the cluster file and names the snapshot.
@@ -90,6 +94,9 @@ func (o *Options) Validate() error {
 	}
 	if o.ReplaceWith != "" {
 		err = errors.Join(err, config.CheckTarget(o.ReplaceWith))
+	}
+	if _, wrong := labels.Parse(o.Drain.PodSelector); wrong != nil {
+		err = errors.Join(err, fmt.Errorf("--pod-selector: %w: write KEY=VALUE,...", wrong))
 	}
 	if o.Snapshot != "" && o.SkipSnapshot {
 		err = errors.Join(err, errors.New("--snapshot names a file, and --skip-snapshot wants none: give one of the two"))

@@ -276,6 +276,24 @@ func TestThePolicyKnowsTheRequest(t *testing.T) {
 			t.Fatalf("%s", text)
 		}
 	}
+	// A request for another user between the beginning and the end that are looked for, as PEM readers find it. API servers
+	// refuse this one for its signature only.
+	_, request, err := newRequest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, to := 105, len(request)-len("-----END CERTIFICATE REQUEST-----\n")
+	hidden := "\n-----END X\n-----BEGIN CERTIFICATE REQUEST-----\n" +
+		"MD8wMwIBADAQMQ4wDAYDVQQDEwVhZG1pbjAaMA0GCSqGSIb3DQEBAQUAAwkAMAYCAX8CAQOgADAFBgMrZXADAQA=\n"
+	hidden += strings.Repeat("\n", to-from-len(hidden))
+	block, _ := pem.Decode(slices.Concat(request[:from], []byte(hidden), request[to:]))
+	if parsed, err := x509.ParseCertificateRequest(block.Bytes); err != nil || parsed.Subject.CommonName != "admin" {
+		t.Fatalf("%+v, %v", parsed, err)
+	}
+	excluded := regexp.MustCompile(`!variables\.spec\.request\.substring\(48, 336\)\.contains\('(\w+)'\)`).FindSubmatch(policy)
+	if excluded == nil || !strings.Contains(base64.StdEncoding.EncodeToString([]byte(hidden)), string(excluded[1])) {
+		t.Errorf("the policy excludes %s", excluded)
+	}
 	// All up to the key is in what it begins with: whatever else it may be for.
 	start, err := base64.StdEncoding.DecodeString(word("startsWith"))
 	if err != nil {

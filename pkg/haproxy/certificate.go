@@ -12,8 +12,8 @@ import (
 const ClientUser = "kubectl-ha-haproxy"
 
 // SetClientCertificate gives HAProxy another client certificate for its health checks (PEM: certificate, then key): the
-// running process first, which needs no reload from HAProxy 2.4 on and refuses what it cannot use, then the file. An
-// HAProxy that cannot do so gets the file alone, provided that it accepts it, and the next plan reloads it (see Unconfirm).
+// running process first, which refuses what it cannot use, then the file. An HAProxy that takes none at run time gets the
+// file alone, provided that it accepts it, and the next plan reloads it (see Unconfirm).
 func (b *Balancer) SetClientCertificate(ctx context.Context, client []byte) error {
 	return b.locked(ctx, func() error {
 		cur, err := b.Current(ctx)

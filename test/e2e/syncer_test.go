@@ -184,6 +184,7 @@ func (s *site) checkHelper(key ssh.Signer) {
 		"a port":           {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a","address":"%s","port":22,"active":true}]}}`, address), wire.Malformed},
 		"another network":  {`{"id":2,"apply":{"servers":[{"name":"a","address":"192.0.2.1","active":true}]}}`, wire.Refused},
 		"nobody":           {`{"id":2,"apply":{"servers":[]}}`, wire.Refused},
+		"a certificate":    {`{"id":2,"renew":{"certificate":"listen evil","key":"bind :22"}}`, wire.Refused},
 		"a file":           {`{"id":2,"read":{"path":"/etc/shadow"}}`, wire.Malformed},
 	} {
 		if r := ask(c.line); r.Error == nil || r.Error.Kind != c.kind {

@@ -72,14 +72,19 @@ func (l *loop) renew(ctx context.Context, b *balancer, report *wire.Report) erro
 		return nil
 	}
 	certificate, err := b.session.Renew(ctx, renew)
-	if err == nil {
-		b.renewal, report.Certificate = renewal{done: true}, certificate
+	if err != nil {
+		b.renewal.failed(fmt.Errorf("giving HAProxy its client certificate: %w", err), now)
+		if kind := wire.KindOf(err); kind == "" || kind == wire.Malformed {
+			return err
+		}
 		return nil
 	}
-	b.renewal.failed(fmt.Errorf("giving HAProxy its client certificate: %w", err), now)
-	if kind := wire.KindOf(err); kind == "" || kind == wire.Malformed {
-		return err
+	report.Certificate = certificate
+	if due(certificate, now) {
+		b.renewal.failed(errors.New("the new client certificate ends soon by this host's clock: compare it with the controllers'"), now)
+		return nil
 	}
+	b.renewal = renewal{done: true}
 	return nil
 }
 

@@ -136,6 +136,29 @@ func TestLoopRenewsACertificateThatEndsSoon(t *testing.T) {
 	})
 }
 
+func TestClocksThatDifferMakeNoStreamOfCertificates(t *testing.T) {
+	in(t, func(t *testing.T) {
+		f := &fakeHAProxy{states: map[int]string{1: "up"}, certificate: &wire.Certificate{}}
+		made := 0
+		w := newWorld(t, []int{1}, f)
+		w.set(func() {
+			w.issue = func() (*wire.Renew, error) {
+				made++
+				return issued(t, -time.Hour)
+			}
+		})
+		time.Sleep(time.Hour)
+		w.set(func() {
+			if made < 5 || made > 9 {
+				t.Errorf("%d were made in an hour", made)
+			}
+		})
+		if o := w.last(t); o.result != success || o.renewal.err == nil || !strings.Contains(o.renewal.err.Error(), "clock") {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
 func TestLoopRenewsNothingMeanwhile(t *testing.T) {
 	for name, prepare := range map[string]func(*world, *fakeHAProxy){
 		"a plugin is at work": func(w *world, _ *fakeHAProxy) { w.holder = "anna@laptop" },

@@ -3,6 +3,7 @@ package manifests
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -78,6 +80,7 @@ func objects[T any](t *testing.T, built resmap.ResMap, kind string) []T {
 func TestComponentsGoWithTheBase(t *testing.T) {
 	for component, kind := range map[string]string{
 		"networkpolicy": "NetworkPolicy", "servicemonitor": "ServiceMonitor", "prometheusrule": "PrometheusRule", "dashboard": "ConfigMap",
+		"certificates": "ValidatingAdmissionPolicy",
 	} {
 		built := build(t, component)
 		if len(objects[map[string]any](t, built, kind)) == 0 {
@@ -132,5 +135,32 @@ func TestRolesAllowNoMoreThanIsUsed(t *testing.T) {
 		if slices.ContainsFunc(everything, func(s string) bool { return strings.Contains(s, "*") || s == "secrets" || s == "delete" }) {
 			t.Errorf("%+v", rule)
 		}
+	}
+}
+
+// Whoever may approve requests of a signer can be any user, but for the policy.
+func TestCertificatesAreAllowedWithinAPolicyAlone(t *testing.T) {
+	built := build(t, "certificates")
+	policies := objects[admissionv1.ValidatingAdmissionPolicy](t, built, "ValidatingAdmissionPolicy")
+	bindings := objects[admissionv1.ValidatingAdmissionPolicyBinding](t, built, "ValidatingAdmissionPolicyBinding")
+	if len(policies) != 1 || len(bindings) != 1 {
+		t.Fatalf("%d policies and %d bindings", len(policies), len(bindings))
+	}
+	if p, b := policies[0], bindings[0]; *p.Spec.FailurePolicy != admissionv1.Fail || len(p.Spec.Validations) != 3 || b.Spec.PolicyName != p.Name ||
+		b.Spec.MatchResources != nil || !slices.Equal(b.Spec.ValidationActions, []admissionv1.ValidationAction{admissionv1.Deny}) {
+		t.Errorf("%+v %+v", p.Spec, b.Spec)
+	}
+	var rules []string
+	for _, role := range objects[rbacv1.ClusterRole](t, built, "ClusterRole") {
+		for _, rule := range role.Rules {
+			if slices.Contains(rule.APIGroups, "certificates.k8s.io") {
+				rules = append(rules, fmt.Sprint(rule.Resources, rule.ResourceNames, rule.Verbs))
+			}
+		}
+	}
+	want := []string{"[certificatesigningrequests] [] [create get]", "[certificatesigningrequests/approval] [] [update]",
+		"[signers] [kubernetes.io/kube-apiserver-client] [approve]"}
+	if !slices.Equal(rules, want) {
+		t.Errorf("%q", rules)
 	}
 }

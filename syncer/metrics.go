@@ -20,6 +20,7 @@ type metrics struct {
 	servers     *prometheus.GaugeVec
 	controllers *prometheus.GaugeVec
 	restarts    *prometheus.CounterVec
+	certificate *prometheus.GaugeVec
 	leader      prometheus.Gauge
 }
 
@@ -46,11 +47,15 @@ func newMetrics() *metrics {
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "haproxy_restarts_total", Help: "How often HAProxy was seen to have been restarted or reloaded.",
 		}, []string{balancer}),
+		certificate: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "client_certificate_expiry_timestamp_seconds",
+			Help: "When the client certificate of the load balancer's health checks ends; 0 when there is none.",
+		}, []string{balancer}),
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "leader", Help: "1 while this replica is the one that changes load balancers.",
 		}),
 	}
-	m.registry.MustRegister(m.syncs, m.duration, m.lastSuccess, m.servers, m.controllers, m.restarts, m.leader,
+	m.registry.MustRegister(m.syncs, m.duration, m.lastSuccess, m.servers, m.controllers, m.restarts, m.certificate, m.leader,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -68,6 +73,7 @@ func (m *metrics) synced(lb string, o outcome, took time.Duration, now time.Time
 }
 
 func (m *metrics) saw(lb string, report *wire.Report) {
+	m.certified(lb, report.Certificate)
 	counts := map[string]map[string]int{}
 	for _, s := range report.Servers {
 		if counts[s.Backend] == nil {
@@ -82,6 +88,18 @@ func (m *metrics) saw(lb string, report *wire.Report) {
 		for state, count := range states {
 			m.servers.WithLabelValues(lb, backend, state).Set(float64(count))
 		}
+	}
+}
+
+// certified takes note of the certificate that a load balancer's health checks show.
+func (m *metrics) certified(lb string, c *wire.Certificate) {
+	switch {
+	case c == nil:
+		m.certificate.DeleteLabelValues(lb)
+	case c.NotAfter.IsZero():
+		m.certificate.WithLabelValues(lb).Set(0)
+	default:
+		m.certificate.WithLabelValues(lb).Set(float64(c.NotAfter.Unix()))
 	}
 }
 
@@ -109,5 +127,6 @@ func (m *metrics) knows(controllers []Controller) {
 // forget takes back what only who leads knows.
 func (m *metrics) forget() {
 	m.servers.Reset()
+	m.certificate.Reset()
 	m.controllers.Reset()
 }

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
+	certificatesv1client "k8s.io/client-go/kubernetes/typed/certificates/v1"
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -31,9 +32,10 @@ type clients struct {
 	core    corev1client.CoreV1Interface
 	leases  coordinationv1client.CoordinationV1Interface
 	objects dynamic.Interface
+	signing certificatesv1client.CertificatesV1Interface
 }
 
-// requestTimeout bounds the requests for Leases: a leader has to notice in time that its API server hangs.
+// requestTimeout bounds the requests for Leases and certificates: a leader has to notice in time that its API server hangs.
 const requestTimeout = 3 * time.Second
 
 // Run keeps the load balancers right until ctx ends.
@@ -76,13 +78,17 @@ func connect(o Options, servers *apiServers) (*clients, error) {
 	if err != nil {
 		return fail(err)
 	}
+	signing, err := certificatesv1client.NewForConfig(quick)
+	if err != nil {
+		return fail(err)
+	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	core, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return fail(err)
 	}
-	return &clients{core: core, leases: leases, objects: objects}, nil
+	return &clients{core: core, leases: leases, objects: objects, signing: signing}, nil
 }
 
 // run wires the parts and runs them.
@@ -120,7 +126,7 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 	lead := func(ctx context.Context) {
 		l := &loop{
 			options: o, open: open, controllers: controllers, held: plugin.held, ask: asked.ask, metrics: m,
-			tell: status.tell, log: o.Log,
+			issue: newIssuer(c.signing.CertificateSigningRequests()).issue, tell: status.tell, log: o.Log,
 		}
 		l.start()
 		leader.Store(l)

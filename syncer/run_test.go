@@ -44,7 +44,7 @@ func newAPI(objects ...runtime.Object) *api {
 }
 
 func (a *api) clients() *clients {
-	return &clients{core: a.CoreV1(), leases: a.CoordinationV1(), objects: a.objects}
+	return &clients{core: a.CoreV1(), leases: a.CoordinationV1(), objects: a.objects, signing: a.CertificatesV1()}
 }
 
 // start runs a syncer on the API, in front of one load balancer, until the test or stop ends it.

@@ -35,6 +35,8 @@ type Status struct {
 	Servers []ServerStatus `json:"servers,omitempty"`
 	// Waiting are controllers that are not let in yet.
 	Waiting []string `json:"waiting,omitempty"`
+	// Certificate is the one that health checks show to API servers; none where they show none of ours.
+	Certificate *CertificateStatus `json:"certificate,omitempty"`
 	// Since is when this was first so, by the syncer's clock.
 	Since metav1.Time `json:"since"`
 }
@@ -44,6 +46,14 @@ type ServerStatus struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	State   string `json:"state"`
+}
+
+// CertificateStatus is the client certificate of a load balancer.
+type CertificateStatus struct {
+	// NotAfter is when it ends; null when there is none.
+	NotAfter metav1.Time `json:"notAfter"`
+	// Message says why it is not renewed although that is due.
+	Message string `json:"message,omitempty"`
 }
 
 // statusOf says in short what came of a sync.
@@ -60,6 +70,12 @@ func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {
 	}
 	if o.report.Process != nil {
 		status.HAProxy = o.report.Process.Version
+	}
+	if c := o.report.Certificate; c != nil {
+		status.Certificate = &CertificateStatus{NotAfter: metav1.NewTime(c.NotAfter)}
+		if o.renewal.err != nil {
+			status.Certificate.Message = o.renewal.err.Error()
+		}
 	}
 	order := []string{"up", "down", "drain", "maint"}
 	for _, s := range o.report.Servers {
@@ -155,6 +171,9 @@ func (t *teller) announce(lb LoadBalancer, controllers []Controller, before, sta
 	if o.report == nil {
 		return
 	}
+	if status.Certificate != nil {
+		t.announceCertificate(lb, before.Certificate, status.Certificate, o.renewal.done)
+	}
 	for _, c := range controllers {
 		was, is := stateIn(before, c), stateIn(status, c)
 		switch {
@@ -166,6 +185,19 @@ func (t *teller) announce(lb LoadBalancer, controllers []Controller, before, sta
 		case was == "up":
 			t.events.Event(nodeReference(c), corev1.EventTypeWarning, "LoadBalancerCheckFailed", "HAProxy on "+lb.Address+" finds it down")
 		}
+	}
+}
+
+func (t *teller) announceCertificate(lb LoadBalancer, before, is *CertificateStatus, renewed bool) {
+	switch {
+	case renewed:
+		until := is.NotAfter.UTC().Format(time.RFC3339)
+		t.log.Info("renewed the client certificate of the health checks", "loadBalancer", lb.Address, "until", until)
+		t.events.Event(t.about(), corev1.EventTypeNormal, "CertificateRenewed",
+			fmt.Sprintf("%s: health checks show a client certificate that is valid until %s", lb.Address, until))
+	case is.Message != "" && (before == nil || is.Message != before.Message):
+		t.log.Warn("client certificate of the health checks is not renewed", "loadBalancer", lb.Address, "message", is.Message)
+		t.events.Event(t.about(), corev1.EventTypeWarning, "CertificateNotRenewed", fmt.Sprintf("%s: %s", lb.Address, is.Message))
 	}
 }
 

@@ -36,6 +36,8 @@ type outcome struct {
 	report  *wire.Report
 	waiting []Controller
 	actions []string
+	// renewal of the client certificate.
+	renewal renewal
 }
 
 const (
@@ -50,6 +52,7 @@ const (
 type helper interface {
 	State(ctx context.Context) (*wire.Report, error)
 	Apply(ctx context.Context, servers []wire.Server) (*wire.Applied, error)
+	Renew(ctx context.Context, renew *wire.Renew) (*wire.Certificate, error)
 	Close() error
 }
 
@@ -58,6 +61,7 @@ type balancer struct {
 	LoadBalancer
 	session helper // nil when there is none
 	process *wire.Process
+	renewal renewal
 }
 
 // loop keeps load balancers as they shall be: one queue, whose keys are the load balancers, and a worker for each of
@@ -70,6 +74,7 @@ type loop struct {
 	controllers func() ([]Controller, bool)
 	held        func() string
 	ask         func(context.Context, netip.Addr) error
+	issue       func(context.Context) (*wire.Renew, error)
 	metrics     *metrics
 	// tell is told how each sync ended.
 	tell func(context.Context, LoadBalancer, []Controller, outcome)
@@ -126,6 +131,9 @@ func (l *loop) next(ctx context.Context) bool {
 		return true
 	}
 	o := l.syncOnce(ctx, b, controllers)
+	if o.report != nil {
+		o.renewal = b.renewal
+	}
 	if ctx.Err() != nil {
 		return true // it was cut off, and whoever leads next completes it
 	}
@@ -166,6 +174,11 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 		return b.outcomeOf(err, nil)
 	}
 	o := outcome{report: report}
+
+	// Does the certificate that its health checks show end soon?
+	if err := l.renew(ctx, b, report); err != nil {
+		return b.outcomeOf(err, report)
+	}
 
 	// Who is new, and ready to be let in?
 	answers := askAll(ctx, l.ask, entering(controllers, report))

@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -23,6 +24,7 @@ type fakeHAProxy struct {
 	fail, unreachable error
 	// hang holds a state up until the session is closed.
 	hang            bool
+	certificate     *wire.Certificate
 	looks, applies  int
 	opened, closed  int
 	changes         []time.Time
@@ -61,8 +63,22 @@ func (s *fakeSession) State(ctx context.Context) (*wire.Report, error) {
 
 func (s *fakeSession) report() *wire.Report {
 	report := haproxyWith(s.states)
-	report.Process.PID = s.pid
+	report.Process.PID, report.Certificate = s.pid, s.certificate
 	return report
+}
+
+func (s *fakeSession) Renew(_ context.Context, renew *wire.Renew) (*wire.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	pair, err := tls.X509KeyPair([]byte(renew.Certificate), []byte(renew.Key))
+	if err != nil {
+		return nil, err
+	}
+	s.certificate = &wire.Certificate{NotBefore: pair.Leaf.NotBefore, NotAfter: pair.Leaf.NotAfter}
+	return s.certificate, nil
 }
 
 func (s *fakeSession) Apply(_ context.Context, servers []wire.Server) (*wire.Applied, error) {
@@ -137,6 +153,7 @@ type world struct {
 	unknown  bool
 	holder   string
 	notReady map[netip.Addr]bool
+	issue    func() (*wire.Renew, error)
 	haproxy  map[string]*fakeHAProxy
 	outcomes map[string][]outcome
 }
@@ -170,6 +187,11 @@ func newWorld(t *testing.T, numbers []int, haproxies ...*fakeHAProxy) *world {
 				return errors.New("not ready")
 			}
 			return nil
+		},
+		issue: func(context.Context) (*wire.Renew, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.issue()
 		},
 		tell: func(_ context.Context, lb LoadBalancer, _ []Controller, o outcome) {
 			w.mu.Lock()

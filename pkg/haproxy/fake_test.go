@@ -31,6 +31,8 @@ type fakeHAProxy struct {
 	dead map[netip.Addr]bool
 	// refuses makes starts and reloads fail: the old worker goes on, as when a port is taken.
 	refuses func(file string) bool
+	// certificate, when not nil, answers set, commit and abort of a certificate.
+	certificate func(verb string) string
 	// onCommand, when not nil, is called before each command.
 	onCommand func(command string)
 	commands  []string
@@ -166,6 +168,13 @@ func (f *fakeHAProxy) serve(listener net.Listener) {
 					return
 				case "prompt":
 				default:
+					if strings.HasSuffix(command, " <<") { // without a prompt, one command is all
+						for scanner.Scan() && scanner.Text() != "" {
+						}
+						answer, _ = f.answer(command, worker)
+						_, _ = conn.Write([]byte(answer))
+						return
+					}
 					var alive bool
 					if answer, alive = f.answer(command, worker); !alive {
 						return
@@ -209,6 +218,8 @@ func (f *fakeHAProxy) answer(command string, worker *Runtime) (answer string, al
 		return f.serversState(), true
 	case strings.HasPrefix(command, "show stat "):
 		return f.stat(), true
+	case words[1] == "ssl" && f.certificate != nil:
+		return f.certificate(words[0]), true
 	case s == nil:
 		return "No such server.", true
 	case words[0] == "enable":

@@ -65,11 +65,18 @@ func unconfirmedPath(config string) string { return config + ".kubectl-ha-unconf
 func (b *Balancer) Unconfirm(ctx context.Context) error {
 	return b.locked(ctx, func() error {
 		cur, err := b.Current(ctx)
-		if err != nil || cur.Unconfirmed {
+		if err != nil {
 			return err
 		}
-		return b.machine.WriteFile(ctx, unconfirmedPath(cur.Path), cur.Config, 0o600)
+		return b.unconfirm(ctx, cur)
 	})
+}
+
+func (b *Balancer) unconfirm(ctx context.Context, cur *Current) error {
+	if cur.Unconfirmed {
+		return nil
+	}
+	return b.machine.WriteFile(ctx, unconfirmedPath(cur.Path), cur.Config, 0o600)
 }
 
 func candidatePath(config string) string { return config + ".kubectl-ha-candidate" }

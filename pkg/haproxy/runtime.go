@@ -42,8 +42,8 @@ type runtimeSocket struct {
 // of them, whatever the earlier ones answered.
 func (s *runtimeSocket) exchange(ctx context.Context, commands ...string) ([]string, error) {
 	for _, command := range commands {
-		if strings.ContainsAny(command, ";\n\\") {
-			return nil, fmt.Errorf("runtime command %q: holds a separator", command)
+		if err := checkCommand(command); err != nil {
+			return nil, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
@@ -59,6 +59,23 @@ func (s *runtimeSocket) exchange(ctx context.Context, commands ...string) ([]str
 		return nil, fmt.Errorf("runtime socket %s: %w", s.path, err)
 	}
 	return answers, nil
+}
+
+func checkCommand(command string) error {
+	if strings.ContainsAny(command, ";\n\\") {
+		return fmt.Errorf("runtime command %q: holds a separator", command)
+	}
+	return nil
+}
+
+// upload runs a command with a payload of lines, none of them empty, and returns its answer.
+func (s *runtimeSocket) upload(ctx context.Context, command string, payload []byte) (string, error) {
+	if err := checkCommand(command); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.send(ctx, command+" <<\n"+string(bytes.TrimSpace(payload))+"\n\n")
 }
 
 // splitAnswers cuts what HAProxy wrote after the command `prompt` into the answers to the commands that followed.

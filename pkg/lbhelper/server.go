@@ -1,6 +1,7 @@
 // Package lbhelper is all that the syncer's key may do on an HAProxy host: to say which controllers shall be in the
-// managed block, within a policy that is root's. It takes HAProxy's lock, writes its file and speaks its runtime API
-// locally, by the code of package haproxy that the plugins use from afar.
+// managed block, within a policy that is root's, and to bring a later client certificate for the health checks. It takes
+// HAProxy's lock, writes its file and speaks its runtime API locally, by the code of package haproxy that the plugins use
+// from afar.
 package lbhelper
 
 import (
@@ -165,6 +166,10 @@ func (s *Server) answer(ctx context.Context, line []byte) *wire.Response {
 		ctx, cancel := context.WithTimeout(ctx, s.config.StateTimeout)
 		defer cancel()
 		response.State, err = s.state(ctx)
+	case request.Renew != nil:
+		ctx, cancel := context.WithTimeout(ctx, s.config.ApplyTimeout)
+		defer cancel()
+		response.Renewed, err = s.renew(ctx, request.Renew)
 	default:
 		ctx, cancel := context.WithTimeout(ctx, s.config.ApplyTimeout)
 		defer cancel()
@@ -209,7 +214,7 @@ func (s *Server) state(ctx context.Context) (*wire.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return report(current), nil
+	return s.report(ctx, current), nil
 }
 
 // apply is the algorithm: look, judge, plan, and do what the plan says.
@@ -230,7 +235,7 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 		return nil, s.refuse(err)
 	}
 	if plan.Empty() {
-		return &wire.Applied{Report: *report(current)}, nil
+		return &wire.Applied{Report: *s.report(ctx, current)}, nil
 	}
 	if !current.Running {
 		return nil, &wire.Error{Kind: wire.Stopped, Message: "HAProxy does not run: start it with `systemctl start haproxy`"}
@@ -253,7 +258,7 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 	if current, err = s.balancer.Current(ctx); err != nil {
 		return nil, err
 	}
-	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *report(current)}, nil
+	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *s.report(ctx, current)}, nil
 }
 
 func (s *Server) refuse(err error) error {
@@ -286,8 +291,8 @@ func asError(err error) *wire.Error {
 }
 
 // report says what HAProxy is like, of our block alone: what else is in the file is nobody's business.
-func report(current *haproxy.Current) *wire.Report {
-	r := &wire.Report{Managed: current.HasBlock, Running: current.Running}
+func (s *Server) report(ctx context.Context, current *haproxy.Current) *wire.Report {
+	r := &wire.Report{Managed: current.HasBlock, Running: current.Running, Certificate: s.certificate(ctx)}
 	for _, slot := range current.Slots {
 		r.Slots = append(r.Slots, wire.Slot{Name: slot.Name, Address: slot.Address, Enabled: slot.Enabled})
 	}
@@ -298,10 +303,11 @@ func report(current *haproxy.Current) *wire.Report {
 		PID: current.Runtime.PID, Version: current.Runtime.Version, UptimeSeconds: int64(current.Runtime.Uptime.Seconds()),
 	}
 	for _, backend := range current.Spec.Backends() {
-		for _, s := range current.Runtime.Backend(backend.Name) {
+		for _, server := range current.Runtime.Backend(backend.Name) {
 			r.Servers = append(r.Servers, wire.ServerState{
-				Backend: s.Backend, Slot: s.Slot, Address: s.Address, Port: s.Port, Admin: string(s.Admin), Status: s.Status,
-				Check: s.CheckText, Up: s.Up(), Unused: s.Unused(), Sessions: s.Sessions,
+				Backend: server.Backend, Slot: server.Slot, Address: server.Address, Port: server.Port,
+				Admin: string(server.Admin), Status: server.Status, Check: server.CheckText,
+				Up: server.Up(), Unused: server.Unused(), Sessions: server.Sessions,
 			})
 		}
 	}

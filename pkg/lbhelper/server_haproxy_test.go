@@ -37,10 +37,25 @@ type real struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan struct{}
+	logged []string
 }
 
 // newReal starts an HAProxy whose file has the managed block for these controllers.
 func newReal(t *testing.T, numbers ...int) *real {
+	t.Helper()
+	h := prepareReal(t)
+	certificate := selfSigned(t)
+	for n := 1; n <= 5; n++ {
+		for _, port := range []int{h.policy.Ports.KubeAPI, h.policy.Ports.Konnectivity, h.policy.Ports.ControllerJoin} {
+			serveTLS(t, netip.AddrPortFrom(controller(n).Address, uint16(port)), certificate)
+		}
+	}
+	h.launch(numbers...)
+	return h
+}
+
+// prepareReal makes a folder and a policy for an HAProxy.
+func prepareReal(t *testing.T) *real {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kubectl-ha") // t.TempDir is too long for a socket's path
 	if err != nil {
@@ -52,30 +67,29 @@ func newReal(t *testing.T, numbers ...int) *real {
 	h.policy.Bind, h.policy.Check = netip.MustParseAddr("127.0.0.1"), haproxy.CheckTLS
 	h.policy.Networks = []netip.Prefix{netip.MustParsePrefix("127.0.1.0/24")}
 	h.policy.Ports = freePorts(t)
-	certificate := selfSigned(t)
-	for n := 1; n <= 5; n++ {
-		for _, port := range []int{h.policy.Ports.KubeAPI, h.policy.Ports.Konnectivity, h.policy.Ports.ControllerJoin} {
-			serveTLS(t, netip.AddrPortFrom(controller(n).Address, uint16(port)), certificate)
-		}
-	}
+	return h
+}
+
+// launch writes the file, starts HAProxy and opens a session.
+func (h *real) launch(numbers ...int) {
+	h.t.Helper()
 	var servers []haproxy.Server
 	for _, n := range numbers {
 		servers = append(servers, haproxy.Server(controller(n)))
 	}
 	spec, err := h.policy.spec().FitTo(nil)
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	block := haproxy.Render(spec, haproxy.NewSlots(servers, h.policy.Spares))
 	if err := os.WriteFile(h.policy.ConfigPath, block, 0o640); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	if err := h.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := h.Start(h.t.Context()); err != nil {
+		h.t.Fatal(err)
 	}
-	t.Cleanup(h.stop)
+	h.t.Cleanup(h.stop)
 	h.connect()
-	return h
 }
 
 func controller(n int) wire.Server {
@@ -94,7 +108,7 @@ func controllers(numbers ...int) []wire.Server {
 func (h *real) connect() {
 	h.t.Helper()
 	near, far := net.Pipe()
-	config := Config{Version: "test", Caller: "the test", Log: func(line string) { h.t.Log(line) }, HAProxy: haproxy.Options{LockPath: h.policy.ConfigPath + ".lock"}}
+	config := Config{Version: "test", Caller: "the test", Log: h.log, HAProxy: haproxy.Options{LockPath: h.policy.ConfigPath + ".lock"}}
 	config = config.withDefaults()
 	local := &machine{holder: "the test", lockWait: config.LockWait}
 	server := newServer(h.policy, config, local, h)
@@ -108,6 +122,13 @@ func (h *real) connect() {
 	if _, err := h.Hello(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+func (h *real) log(line string) {
+	h.t.Log(line)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.logged = append(h.logged, line)
 }
 
 // Running, Start, Reload and Enable make it the service, in the manner of the systemd units.

@@ -184,6 +184,7 @@ func (s *site) checkHelper(key ssh.Signer) {
 		"a port":           {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a","address":"%s","port":22,"active":true}]}}`, address), wire.Malformed},
 		"another network":  {`{"id":2,"apply":{"servers":[{"name":"a","address":"192.0.2.1","active":true}]}}`, wire.Refused},
 		"nobody":           {`{"id":2,"apply":{"servers":[]}}`, wire.Refused},
+		"a certificate":    {`{"id":2,"renew":{"certificate":"listen evil","key":"bind :22"}}`, wire.Refused},
 		"a file":           {`{"id":2,"read":{"path":"/etc/shadow"}}`, wire.Malformed},
 	} {
 		if r := ask(c.line); r.Error == nil || r.Error.Kind != c.kind {
@@ -198,14 +199,23 @@ func (s *site) checkHelper(key ssh.Signer) {
 // serviceAccount applies the shipped manifests, all but what runs pods, and returns a folder as a pod has it.
 func (s *site) serviceAccount() string {
 	s.t.Helper()
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../manifests/base")
+	overlay := s.path("overlay")
+	up, err := filepath.Rel(overlay, absolute(s.t, "../../manifests"))
+	s.must(err)
+	s.must(os.MkdirAll(overlay, 0o700))
+	lines := "resources: [" + up + "/base]\ncomponents: [" + up + "/components/certificates]\n"
+	s.must(os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(lines), 0o600))
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
 	s.must(err)
 	rbac := schema.GroupVersion{Group: "rbac.authorization.k8s.io", Version: "v1"}
 	core := schema.GroupVersion{Version: "v1"}
+	admission := schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 	resources := map[string]schema.GroupVersionResource{
 		"Namespace": core.WithResource("namespaces"), "ServiceAccount": core.WithResource("serviceaccounts"), "ConfigMap": core.WithResource("configmaps"),
 		"ClusterRole": rbac.WithResource("clusterroles"), "ClusterRoleBinding": rbac.WithResource("clusterrolebindings"),
 		"Role": rbac.WithResource("roles"), "RoleBinding": rbac.WithResource("rolebindings"),
+		"ValidatingAdmissionPolicy":        admission.WithResource("validatingadmissionpolicies"),
+		"ValidatingAdmissionPolicyBinding": admission.WithResource("validatingadmissionpolicybindings"),
 	}
 	cluster := s.api()
 	for _, r := range built.Resources() {
@@ -322,6 +332,18 @@ func (s *site) awaitSyncs(p *process) {
 	})
 }
 
+// syncerStatus is what the syncer says of the load balancer.
+func (s *site) syncerStatus(ctx context.Context) (status syncer.Status, err error) {
+	configMap, err := s.api().Client.CoreV1().ConfigMaps("kubectl-ha").Get(ctx, syncer.StatusConfigMap, metav1.GetOptions{})
+	if err != nil {
+		return status, err
+	}
+	for _, text := range configMap.Data {
+		err = json.Unmarshal([]byte(text), &status)
+	}
+	return status, err
+}
+
 // states is what HAProxy's runtime API says of a host's servers in the API's backend.
 func (s *site) stateOf(name string) string {
 	for _, fields := range s.stats(loadBalancer, "kubeAPI_backend") {
@@ -371,17 +393,13 @@ func TestSyncer(t *testing.T) {
 	})
 
 	folder := s.serviceAccount()
+	t.Run("its permission is for its own certificates alone", func(t *testing.T) { s.in(t).checkPermission(folder) })
+	s.shortenCertificate()
 	running := s.startSyncer(folder, "one")
 	s.eventually("it is in step", func(ctx context.Context) error {
-		configMap, err := s.api().Client.CoreV1().ConfigMaps("kubectl-ha").Get(ctx, syncer.StatusConfigMap, metav1.GetOptions{})
+		status, err := s.syncerStatus(ctx)
 		if err != nil {
 			return err
-		}
-		var status syncer.Status
-		for _, text := range configMap.Data {
-			if err := json.Unmarshal([]byte(text), &status); err != nil {
-				return err
-			}
 		}
 		if status.Result != "success" || len(status.Servers) != 2 {
 			return fmt.Errorf("%+v", status)
@@ -390,6 +408,7 @@ func TestSyncer(t *testing.T) {
 	})
 	before := s.sh(loadBalancer, "systemctl show -p MainPID haproxy")
 
+	t.Run("a client certificate that ends soon is renewed", func(t *testing.T) { s.in(t).awaitCertificate(running) })
 	t.Run("an annotation takes a controller out and lets it in", func(t *testing.T) {
 		s := s.in(t)
 		s.annotate(guide[1], `"true"`)

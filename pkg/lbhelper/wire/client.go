@@ -62,6 +62,18 @@ func (c *Client) Apply(ctx context.Context, servers []Server) (*Applied, error) 
 	return response.Applied, nil
 }
 
+// Renew brings another client certificate, and returns the one that health checks show since.
+func (c *Client) Renew(ctx context.Context, renew *Renew) (*Certificate, error) {
+	response, err := c.ask(ctx, &Request{Renew: renew})
+	if err != nil {
+		return nil, err
+	}
+	if response.Renewed == nil {
+		return nil, errors.New("the helper did not say which certificate there is")
+	}
+	return response.Renewed, nil
+}
+
 // ask sends one request and returns its answer. A session that fails once, or whose answer was not awaited, is over:
 // what comes next could not be told apart from what is late.
 func (c *Client) ask(ctx context.Context, request *Request) (*Response, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 )
@@ -20,6 +21,7 @@ const (
 	MaxResponse = 1 << 20
 	MaxServers  = 256
 	maxName     = 253
+	maxPEM      = 8 << 10
 )
 
 // Request is one line to the helper: exactly one of the pointers is set.
@@ -30,6 +32,7 @@ type Request struct {
 	Hello *Hello `json:"hello,omitempty"`
 	State *State `json:"state,omitempty"`
 	Apply *Apply `json:"apply,omitempty"`
+	Renew *Renew `json:"renew,omitempty"`
 }
 
 // Hello says what the caller speaks.
@@ -53,13 +56,21 @@ type Server struct {
 	Active bool `json:"active"`
 }
 
+// Renew brings another client certificate for the health checks. It has to be for the same user, and to end later.
+type Renew struct {
+	// Certificate is a single one and Key is its key, PKCS #8; both are PEM.
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
+}
+
 // Response is one line from the helper: exactly one of the pointers is set.
 type Response struct {
-	ID      uint64   `json:"id"`
-	Hello   *Welcome `json:"hello,omitempty"`
-	State   *Report  `json:"state,omitempty"`
-	Applied *Applied `json:"applied,omitempty"`
-	Error   *Error   `json:"error,omitempty"`
+	ID      uint64       `json:"id"`
+	Hello   *Welcome     `json:"hello,omitempty"`
+	State   *Report      `json:"state,omitempty"`
+	Applied *Applied     `json:"applied,omitempty"`
+	Renewed *Certificate `json:"renewed,omitempty"`
+	Error   *Error       `json:"error,omitempty"`
 }
 
 // Welcome is who answers.
@@ -91,6 +102,16 @@ type Report struct {
 	Process *Process `json:"process,omitempty"`
 	// Servers are those of the managed backends in the running process, unused ones included.
 	Servers []ServerState `json:"servers,omitempty"`
+	// Certificate is the client certificate that health checks show; nil when they need none, or when it is not ours.
+	Certificate *Certificate `json:"certificate,omitempty"`
+}
+
+// Certificate is a client certificate. The zero value stands for none that would do, as on a host that has lost its own.
+type Certificate struct {
+	// Serial is its number, in hexadecimal.
+	Serial    string    `json:"serial,omitempty"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
 }
 
 // Slot is one server line of the file. The zero address is that of an unused one.
@@ -170,16 +191,19 @@ func KindOf(err error) Kind {
 // Validate says what is wrong with a request, whatever the policy is.
 func (r *Request) Validate() error {
 	set := 0
-	for _, is := range []bool{r.Hello != nil, r.State != nil, r.Apply != nil} {
+	for _, is := range []bool{r.Hello != nil, r.State != nil, r.Apply != nil, r.Renew != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return fmt.Errorf("a request is one of hello, state and apply, not %d of them", set)
+		return fmt.Errorf("a request is one of hello, state, apply and renew, not %d of them", set)
 	}
 	if r.Apply != nil {
 		return r.Apply.validate()
+	}
+	if r.Renew != nil && max(len(r.Renew.Certificate), len(r.Renew.Key)) > maxPEM {
+		return fmt.Errorf("certificate and key: at most %d bytes each", maxPEM)
 	}
 	return nil
 }

@@ -16,9 +16,6 @@ import (
 // renewBefore is how long before its end a certificate is made anew; k0s makes them for a year.
 const renewBefore = 30 * 24 * time.Hour
 
-// checkUser is the name in the certificate that HAProxy's health checks show.
-const checkUser = "kubectl-ha-haproxy"
-
 // lookAtCertificate finds out whether HAProxy's health checks have a certificate of this very cluster that will do for a
 // while.
 func (c *Cluster) lookAtCertificate(ctx context.Context, b *balancer) error {
@@ -66,7 +63,7 @@ func (c *Cluster) skipRenewal(context.Context) (string, error) {
 func (c *Cluster) detailCertificate(context.Context) ([]string, error) {
 	var lines []string
 	for _, b := range c.balancers {
-		lines = append(lines, fmt.Sprintf("%s: a client certificate for %s in %s, then reload", b.conn.Name(), checkUser,
+		lines = append(lines, fmt.Sprintf("%s: a client certificate for %s in %s, then reload", b.conn.Name(), haproxy.ClientUser,
 			haproxy.DefaultClientFile))
 	}
 	return lines, nil
@@ -74,7 +71,7 @@ func (c *Cluster) detailCertificate(context.Context) ([]string, error) {
 
 // certify gives HAProxy a client certificate that may read /readyz and nothing else, and makes its checks use it.
 func (c *Cluster) certify(ctx context.Context) error {
-	kubeconfig, err := c.seed.node.ClientKubeconfig(ctx, checkUser)
+	kubeconfig, err := c.seed.node.ClientKubeconfig(ctx, haproxy.ClientUser)
 	if err != nil {
 		return err
 	}

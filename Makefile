@@ -36,11 +36,11 @@ image: ## OCI archive of the syncer in bin/, for `k0s ctr images import` and /va
 		$(foreach arch,$(ARCHS),linux/$(arch)=$(BIN)/image/ha-syncer-$(arch))
 
 .PHONY: test
-test: lint unit haproxy krew standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, the lab
+test: lint unit haproxy krew browser standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, a browser, the lab
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
-	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy,krew ./...
+	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy,krew,browser ./...
 	$(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
 .PHONY: haproxy
@@ -50,6 +50,10 @@ haproxy: ## Tests of pkg/haproxy and the helper against the real HAProxy of the 
 .PHONY: krew
 krew: ## Install the plugins by the real krew and kubectl (KREW_ARCHIVES=dist for those of release-snapshot)
 	KREW_ARCHIVES=$(abspath $(KREW_ARCHIVES)) $(GO) test -tags krew -count=1 -v ./test/krew/
+
+.PHONY: browser
+browser: ## Look at the syncer's page in a headless Chromium
+	./test/browser.sh
 
 .PHONY: standin
 standin: ## Unit tests of the lab's stand-in for k0s

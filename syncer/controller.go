@@ -69,6 +69,8 @@ type Controller struct {
 	Leaving bool
 	// Node says that it has a Node, which Events can be about.
 	Node bool
+	// Member says that k0s has an EtcdMember of it.
+	Member bool
 }
 
 // Desired says who belongs to the control plane: every controller that an object tells of, whatever its state. Cordoned
@@ -95,6 +97,7 @@ func Desired(facts []fact, family Family) []Controller {
 		c := &controllers[i]
 		c.Leaving = c.Leaving || f.leaving
 		c.Node = c.Node || f.kind == kindNode
+		c.Member = c.Member || f.kind == kindEtcdMember
 		if f.annotated.IsValid() || !c.Address.IsValid() {
 			c.Address = address
 		}

@@ -19,15 +19,16 @@ type leadership struct {
 	leases   coordinationv1client.LeasesGetter
 	identity string
 	leading  func(bool)
+	follows  func(leader string)
 	log      *slog.Logger
 
 	namespace          string
 	hold, renew, retry time.Duration
 }
 
-func newLeadership(leases coordinationv1client.LeasesGetter, o Options, leading func(bool)) *leadership {
+func newLeadership(leases coordinationv1client.LeasesGetter, o Options, leading func(bool), follows func(leader string)) *leadership {
 	return &leadership{
-		leases: leases, identity: o.Identity, leading: leading, log: o.Log, namespace: o.Namespace,
+		leases: leases, identity: o.Identity, leading: leading, follows: follows, log: o.Log, namespace: o.Namespace,
 		hold: 15 * time.Second, renew: 10 * time.Second, retry: 2 * time.Second,
 	}
 }
@@ -78,6 +79,7 @@ func (l *leadership) once(ctx context.Context, lead func(context.Context)) error
 				l.log.Info("leads no more", "identity", l.identity)
 			},
 			OnStoppedLeading: func() {},
+			OnNewLeader:      l.follows,
 		},
 	})
 	if err != nil {

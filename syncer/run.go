@@ -123,16 +123,22 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 		controllers, known := truth.controllers()
 		return controllers, known && plugin.known()
 	}
+	shown := newPage(o, controllers)
 	lead := func(ctx context.Context) {
 		l := &loop{
 			options: o, open: open, controllers: controllers, held: plugin.held, ask: asked.ask, metrics: m,
-			issue: newIssuer(c.signing.CertificateSigningRequests()).issue, tell: status.tell, log: o.Log,
+			issue: newIssuer(c.signing.CertificateSigningRequests()).issue, log: o.Log,
+			tell: func(ctx context.Context, lb LoadBalancer, controllers []Controller, o outcome) {
+				shown.saw(lb, o)
+				status.tell(ctx, lb, controllers, o)
+			},
 		}
 		l.start()
 		leader.Store(l)
 		defer leader.Store(nil)
 		l.run(ctx)
 		m.forget()
+		shown.forget()
 	}
 	known := func() bool {
 		_, known := controllers()
@@ -140,14 +146,14 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 	}
 
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return serve(ctx, o.Listen, m.handler(), known) })
+	parts.Go(func() error { return serve(ctx, o.Listen, shown, m.handler(), known) })
 	parts.Go(func() error { truth.run(ctx); return nil })
 	parts.Go(func() error { plugin.run(ctx, c.leases.Leases(metav1.NamespaceSystem)); return nil })
 	parts.Go(func() error { bootstrap(ctx, o, open, servers, known); return nil })
 	parts.Go(func() error {
 		return newLeadership(c.leases, o, func(leading bool) {
 			m.leader.Set(map[bool]float64{true: 1}[leading])
-		}).run(ctx, lead)
+		}, shown.leads).run(ctx, lead)
 	})
 	if err := parts.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -209,9 +215,10 @@ func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (hel
 	return addresses, nil
 }
 
-// serve answers probes and Prometheus until ctx ends.
-func serve(ctx context.Context, listen string, metrics http.Handler, ready func() bool) error {
+// serve answers people, probes and Prometheus until ctx ends.
+func serve(ctx context.Context, listen string, page, metrics http.Handler, ready func() bool) error {
 	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

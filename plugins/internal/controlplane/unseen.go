@@ -56,13 +56,8 @@ func (c *Cluster) vouch(ctx context.Context, address netip.Addr) error {
 			return fmt.Errorf("its EtcdMember %s says that it has not joined", o.Name)
 		}
 	}
-	kubeconfig, err := c.seed.node.AdminKubeconfig(ctx)
-	if err != nil {
-		return err
-	}
 	to := netip.AddrPortFrom(address, uint16(c.file.LoadBalancer.Ports.KubeAPI)).String()
-	// Every API server's certificate is valid for the kubeconfig's localhost, too.
-	k, err := kube.Connect(kubeconfig, func(ctx context.Context, network, _ string) (net.Conn, error) {
+	k, err := c.api.kube.Direct(ctx, func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return c.seed.conn.DialContext(ctx, network, to)
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/test/apiload"
+	"github.com/kubectl-ha/kubectl-ha/test/lab"
 )
 
 const haJoin = "../../bin/kubectl-ha_join"
@@ -119,11 +120,7 @@ func (s *site) joinCutFromMembers() {
 	learned := false
 	r := s.follow(haJoin, nil, func(moment string) bool {
 		if strings.HasSuffix(moment, ": starting") {
-			for _, name := range guide { // the join API is reached through the load balancer all the same
-				if err := joiner.Cut(s.t.Context(), s.host(name)); err != nil {
-					s.t.Error(err)
-				}
-			}
+			s.cutFromMembers(joiner)
 		}
 		if strings.HasSuffix(moment, ": joining etcd") {
 			go func() {
@@ -149,10 +146,23 @@ func (s *site) joinCutFromMembers() {
 	}
 }
 
-// joinCutOff cuts the joiner off from everybody in the middle of the join.
+// cutFromMembers cuts a host off from the controllers of the guide. It reaches the join API through the load balancer all
+// the same.
+func (s *site) cutFromMembers(joiner *lab.Host) {
+	for _, name := range guide {
+		if err := joiner.Cut(s.t.Context(), s.host(name)); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// joinCutOff cuts the joiner off from everybody in the middle of the join, before it can vote.
 func (s *site) joinCutOff() {
 	joiner := s.host("cp4")
 	r := s.follow(haJoin, nil, func(moment string) bool {
+		if strings.HasSuffix(moment, ": starting") {
+			s.cutFromMembers(joiner)
+		}
 		if strings.HasSuffix(moment, ": joining etcd") {
 			if err := joiner.Cut(s.t.Context()); err != nil {
 				s.t.Error(err)
@@ -239,7 +249,7 @@ func (s *site) joinUnderLoad() {
 func (s *site) shut(names ...string) (open func()) {
 	s.t.Helper()
 	for _, name := range names {
-		s.sh(name, "systemctl stop ssh.socket ssh 2>/dev/null; pkill -x sshd; ! ss -ltn | grep -q ':22 '")
+		s.sh(name, "systemctl stop ssh.socket ssh 2>/dev/null; ! ss -ltn | grep -q ':22 '")
 	}
 	return func() {
 		s.t.Helper()

@@ -27,7 +27,8 @@ type Cluster struct {
 	// Poll is how often a condition is looked at while it is awaited.
 	Poll time.Duration
 
-	web *http.Client // of both; nil in tests
+	web    *http.Client // of both; nil in tests
+	config *rest.Config // nil in tests
 }
 
 // Connect makes a client from a kubeconfig. A nil dial dials from this machine. Nothing is sent yet.
@@ -59,8 +60,26 @@ func ConnectTo(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client of the kubeconfig: %w", err)
 	}
-	return &Cluster{Client: client, Dynamic: dynamicClient, Poll: 250 * time.Millisecond, web: web}, nil
+	return &Cluster{Client: client, Dynamic: dynamicClient, Poll: 250 * time.Millisecond, web: web, config: config}, nil
 }
+
+// Direct makes a client, with the same credentials, of the one API server of a k0s cluster that dial leads to, whatever is
+// on the way to the cluster otherwise. The server has to prove that it is one of this cluster's: by its own CA.
+func (c *Cluster) Direct(ctx context.Context, dial DialFunc) (*Cluster, error) {
+	ca, err := c.RootCA(ctx)
+	if err != nil {
+		return nil, err
+	}
+	config := rest.CopyConfig(c.config)
+	config.Host, config.APIPath = "https://127.0.0.1:6443", "" // every API server of k0s's has a certificate for that
+	config.Dial, config.Proxy = dial, nil
+	config.TLSClientConfig.Insecure, config.TLSClientConfig.ServerName = false, ""
+	config.TLSClientConfig.CAFile, config.TLSClientConfig.CAData = "", ca
+	return ConnectTo(config)
+}
+
+// Server is the API server's URL in the kubeconfig.
+func (c *Cluster) Server() string { return c.config.Host }
 
 // Close ends the connections. A Cluster that was made for one look is closed after it: client-go keeps a transport for
 // each dialler.

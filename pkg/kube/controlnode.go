@@ -17,6 +17,7 @@ func ControlNodesResource() schema.GroupVersionResource {
 type ControlNode struct {
 	Name      string
 	Addresses []netip.Addr // InternalIP
+	Version   string       // k0s's, as "v1.36.3+k0s.2"; empty before the controller has written it
 }
 
 // ControlNodes lists the ControlNode objects; a cluster that has no such kind has none.
@@ -28,6 +29,7 @@ func (c *Cluster) ControlNodes(ctx context.Context) ([]ControlNode, error) {
 func ControlNodeOf(object *unstructured.Unstructured) ControlNode {
 	node := ControlNode{Name: object.GetName()}
 	// A field of another type reads as absent.
+	node.Version, _, _ = unstructured.NestedString(object.Object, "status", "k0sVersion")
 	addresses, _, _ := unstructured.NestedSlice(object.Object, "status", "addresses")
 	for _, entry := range addresses {
 		fields, ok := entry.(map[string]any)

@@ -19,13 +19,13 @@ import (
 func TestControlNodes(t *testing.T) {
 	address := func(kind, text string) map[string]any { return map[string]any{"type": kind, "address": text} }
 	cluster, client := withObjects(
-		object("autopilot.k0sproject.io/v1beta2", "ControlNode", "cp1", map[string]any{"addresses": []any{
+		object("autopilot.k0sproject.io/v1beta2", "ControlNode", "cp1", map[string]any{"k0sVersion": "v1.36.3+k0s.2", "addresses": []any{
 			"nonsense", address("InternalIP", "10.10.0.2"), address("Hostname", "cp1"), address("InternalIP", "::ffff:10.10.0.3"), address("InternalIP", "x"),
 		}}),
 		object("autopilot.k0sproject.io/v1beta2", "ControlNode", "cp2", nil),
 	)
 	got, err := cluster.ControlNodes(t.Context())
-	want := []ControlNode{{"cp1", []netip.Addr{netip.MustParseAddr("10.10.0.2"), netip.MustParseAddr("10.10.0.3")}}, {Name: "cp2"}}
+	want := []ControlNode{{"cp1", []netip.Addr{netip.MustParseAddr("10.10.0.2"), netip.MustParseAddr("10.10.0.3")}, "v1.36.3+k0s.2"}, {Name: "cp2"}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}

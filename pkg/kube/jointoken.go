@@ -33,6 +33,17 @@ var ErrMayNotCreateTokens = errors.New("the kubeconfig's user may not create Sec
 // CreateControllerToken makes the bearer token id.secret one by which controllers join until it expires, as `k0s token
 // create` does (k0s v1.36.3, pkg/token): with its usage in the two forms that versions of k0s look for.
 func (c *Cluster) CreateControllerToken(ctx context.Context, id, secret string, expires time.Time) error {
+	return c.createControllerToken(ctx, id, secret, expires, metav1.CreateOptions{})
+}
+
+// MayCreateControllerTokens tells, by a dry run, whether the kubeconfig's user may make join tokens
+// (ErrMayNotCreateTokens).
+func (c *Cluster) MayCreateControllerTokens(ctx context.Context) error {
+	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	return c.createControllerToken(ctx, "dryrun", "0123456789abcdef", time.Now(), dry)
+}
+
+func (c *Cluster) createControllerToken(ctx context.Context, id, secret string, expires time.Time, options metav1.CreateOptions) error {
 	object := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: joinTokenPrefix + id},
 		Type:       corev1.SecretTypeBootstrapToken,
@@ -44,12 +55,12 @@ func (c *Cluster) CreateControllerToken(ctx context.Context, id, secret string, 
 			"usage-controller-join":           []byte("true"),
 		},
 	}
-	_, err := c.Client.CoreV1().Secrets(metav1.NamespaceSystem).Create(ctx, object, metav1.CreateOptions{})
+	_, err := c.Client.CoreV1().Secrets(metav1.NamespaceSystem).Create(ctx, object, options)
 	switch {
 	case apierrors.IsForbidden(err):
 		return ErrMayNotCreateTokens
 	case err != nil:
-		return fmt.Errorf("creating a controller token: %w", err)
+		return fmt.Errorf("creating a controller token: %w", alarmed(err))
 	}
 	return nil
 }

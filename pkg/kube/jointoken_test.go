@@ -60,6 +60,37 @@ func TestWhoMayNotCreateTokensIsTold(t *testing.T) {
 	}
 }
 
+func TestWhetherTokensMayBeCreatedIsTriedWithoutMakingOne(t *testing.T) {
+	client := fake.NewClientset()
+	var refuse error
+	client.PrependReactor("create", "secrets", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		create, ok := action.(clienttesting.CreateActionImpl)
+		if !ok || !slices.Equal(create.CreateOptions.DryRun, []string{metav1.DryRunAll}) {
+			t.Errorf("no dry run: %v", action)
+		}
+		return true, &corev1.Secret{}, refuse
+	})
+	c := &Cluster{Client: client}
+	if err := c.MayCreateControllerTokens(t.Context()); err != nil {
+		t.Error(err)
+	}
+	refuse = apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "x", errors.New("no"))
+	if err := c.MayCreateControllerTokens(t.Context()); !errors.Is(err, ErrMayNotCreateTokens) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnAlarmOfEtcdsIsTold(t *testing.T) {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewInternalError(errors.New("etcdserver: mvcc: database space exceeded"))
+	})
+	err := (&Cluster{Client: client}).CreateControllerToken(t.Context(), "abc123", "0123456789abcdef", time.Now())
+	if !errors.Is(err, ErrAlarm) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRootCA(t *testing.T) {
 	object := func(data map[string]string) *corev1.ConfigMap {
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-root-ca.crt"}, Data: data}

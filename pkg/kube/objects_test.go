@@ -100,7 +100,7 @@ func TestEtcdMembers(t *testing.T) {
 		},
 		"left": {
 			map[string]any{"peerAddress": "fd00::2", "memberID": "8e9e05c5", "conditions": joined("False")},
-			EtcdMember{Name: "cp1", PeerAddress: netip.MustParseAddr("fd00::2"), MemberID: "8e9e05c5", Leaving: true},
+			EtcdMember{Name: "cp1", PeerAddress: netip.MustParseAddr("fd00::2"), MemberID: "8e9e05c5", Leaving: true, Left: true},
 		},
 		"without a status":      {nil, EtcdMember{Name: "cp1"}},
 		"with a strange status": {map[string]any{"peerAddress": "cp1.example", "memberID": int64(1), "conditions": "none"}, EtcdMember{Name: "cp1"}},

@@ -58,14 +58,14 @@ func (c *Cluster) lockOperation(ctx context.Context, holder string, abandoned fu
 	running, lose := context.WithCancelCause(ctx)
 	// What the elector logs is nothing for a terminal.
 	electing, stop := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), logr.Discard()))
-	acquired, ended := make(chan struct{}), make(chan struct{})
+	acquired, ended, hopeless := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name: OperationLease,
-		Lock: &resourcelock.LeaseLock{
+		Lock: impatientLock{&resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: OperationLease},
 			Client:     c.Client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: holder},
-		},
+		}, hopeless},
 		LeaseDuration: timing.hold, RenewDeadline: timing.renew, RetryPeriod: timing.retry,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
@@ -90,11 +90,37 @@ func (c *Cluster) lockOperation(ctx context.Context, holder string, abandoned fu
 		return running, release, nil
 	case <-ctx.Done():
 		err = context.Cause(ctx)
+	case err = <-hopeless:
+		err = fmt.Errorf("locking the control plane: %w", err)
 	case <-time.After(timing.hold + 2*timing.retry):
 		err = errors.New("locking the control plane: its Lease cannot be taken: look at it with `kubectl -n kube-system get lease kubectl-ha`")
 	}
 	release()
 	return nil, nil, err
+}
+
+// impatientLock tells of a Lease that cannot be written however long one tries: the elector itself keeps trying.
+type impatientLock struct {
+	resourcelock.Interface
+	hopeless chan<- error
+}
+
+func (l impatientLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.judge(l.Interface.Create(ctx, record))
+}
+
+func (l impatientLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.judge(l.Interface.Update(ctx, record))
+}
+
+func (l impatientLock) judge(err error) error {
+	if err = alarmed(err); errors.Is(err, ErrAlarm) || apierrors.IsForbidden(err) {
+		select {
+		case l.hopeless <- err:
+		default: // it is known already
+		}
+	}
+	return err
 }
 
 // CheckOperation fails with OperationHeldError where another operation changes the control plane, as LockOperation would.

@@ -82,6 +82,24 @@ func TestAnAbandonedLockIsTakenAtOnce(t *testing.T) {
 	}
 }
 
+func TestALeaseThatCannotBeWrittenIsNotTriedForLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		err   error
+		alarm bool
+	}{
+		"NOSPACE":   {apierrors.NewInternalError(errors.New("etcdserver: mvcc: database space exceeded")), true},
+		"CORRUPT":   {apierrors.NewInternalError(errors.New("etcdserver: corrupt cluster")), true},
+		"forbidden": {apierrors.NewForbidden(coordinationv1.Resource("leases"), OperationLease, errors.New("no")), false},
+	} {
+		client := fake.NewClientset()
+		client.PrependReactor("create", "leases", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, c.err })
+		_, _, err := (&Cluster{Client: client}).LockOperation(t.Context(), "me", nobody)
+		if !errors.Is(err, c.err) || errors.Is(err, ErrAlarm) != c.alarm {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestALockThatIsLostStopsTheOperation(t *testing.T) {
 	client := fake.NewClientset()
 	var stolen atomic.Bool

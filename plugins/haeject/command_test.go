@@ -144,7 +144,7 @@ func TestTheReplacementHasAnEntry(t *testing.T) {
 		if err := o.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		if o.ReplacedBy.Host == nil || o.Cluster.Cluster.Find(target) != o.ReplacedBy.Host {
+		if o.Cluster.Cluster.Find(target) != o.ReplacedBy.Host() {
 			t.Errorf("%s: %+v", target, o.ReplacedBy)
 		}
 		if reason, err := o.ReplacedBy.Entries.Add("Add it").Skip(t.Context()); err != nil || reason != "" != inFile {

@@ -76,7 +76,7 @@ func (o *Options) Complete() error {
 		if !o.EditFile {
 			entries = entries.Kept()
 		}
-		o.ReplacedBy = &controlplane.Replacement{Host: growth.Wanted[0], Entries: entries}
+		o.ReplacedBy = &controlplane.Replacement{Growth: growth, Entries: entries}
 	}
 	o.Drain.Force = o.Force
 	if o.Snapshot == "" && !o.SkipSnapshot {

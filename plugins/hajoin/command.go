@@ -24,9 +24,12 @@ controllers have in common as far as it is in there: environment variables, file
 made by the kubeconfig's user where he may do that, else by k0s on a controller.
 
 The controllers that are there are left as they are. They must all be well: an alarm, a learner, a member that is not
-ready, an upgrade or another command at work is a reason to refuse. One of them has to be reached by SSH; of
-others that cannot be, their API servers are asked. A controller gets connections once it votes in etcd and HAProxy's
-health checks of it pass. A join that fails is taken back. A run that was interrupted is completed by running it again.`
+ready, an upgrade or another command at work is a reason to refuse. Of those that cannot be reached by SSH, their API
+servers are asked. Where none can be, that goes by the kubeconfig and through a load balancer's host, and new controllers
+get the k0s.yaml of spec.k0s.config in the cluster file, which has to be given then.
+
+A controller gets connections once it votes in etcd and HAProxy's health checks of it pass. A join that fails is taken
+back. A run that was interrupted is completed by running it again.`
 
 const example = `  # every controller of the file that is no member yet
   kubectl ha-join -f cluster.yaml

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/test/apiload"
+	"github.com/kubectl-ha/kubectl-ha/test/lab"
 )
 
 const haJoin = "../../bin/kubectl-ha_join"
@@ -49,6 +50,7 @@ func TestJoin(t *testing.T) {
 		{"refusals", (*site).joinRefused},
 		{"etcd cut off", (*site).joinCutFromMembers},
 		{"host cut off", (*site).joinCutOff},
+		{"no controller lets anybody in", (*site).joinUnseen},
 		{"under load", (*site).joinUnderLoad},
 		{"without a file", (*site).withoutAFile},
 	} {
@@ -118,11 +120,7 @@ func (s *site) joinCutFromMembers() {
 	learned := false
 	r := s.follow(haJoin, nil, func(moment string) bool {
 		if strings.HasSuffix(moment, ": starting") {
-			for _, name := range guide { // the join API is reached through the load balancer all the same
-				if err := joiner.Cut(s.t.Context(), s.host(name)); err != nil {
-					s.t.Error(err)
-				}
-			}
+			s.cutFromMembers(joiner)
 		}
 		if strings.HasSuffix(moment, ": joining etcd") {
 			go func() {
@@ -148,10 +146,23 @@ func (s *site) joinCutFromMembers() {
 	}
 }
 
-// joinCutOff cuts the joiner off from everybody in the middle of the join.
+// cutFromMembers cuts a host off from the controllers of the guide. It reaches the join API through the load balancer all
+// the same.
+func (s *site) cutFromMembers(joiner *lab.Host) {
+	for _, name := range guide {
+		if err := joiner.Cut(s.t.Context(), s.host(name)); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// joinCutOff cuts the joiner off from everybody in the middle of the join, before it can vote.
 func (s *site) joinCutOff() {
 	joiner := s.host("cp4")
 	r := s.follow(haJoin, nil, func(moment string) bool {
+		if strings.HasSuffix(moment, ": starting") {
+			s.cutFromMembers(joiner)
+		}
 		if strings.HasSuffix(moment, ": joining etcd") {
 			if err := joiner.Cut(s.t.Context()); err != nil {
 				s.t.Error(err)
@@ -209,9 +220,11 @@ func (s *site) joinUnderLoad() {
 
 	all := append(slices.Clone(guide), "cp4", "cp5")
 	s.write(clusterFile{members: controller(all...)})
-	if r := s.haJoin(0); !strings.Contains(r.stdout, "Joined: cp5.") || !strings.Contains(r.stdout, "has 5 controllers") {
+	open := s.shut(all[:4]...)
+	if r := s.haJoin(0, "--kubeconfig=kubeconfig"); !strings.Contains(r.stdout, "Joined: cp5.") || !strings.Contains(r.stdout, "has 5 controllers") {
 		s.t.Error("it must say who joined")
 	}
+	open()
 	report := load.Stop()
 	s.t.Logf("load through the load balancer: %s", report)
 	if len(report.Failures) > 0 {
@@ -230,6 +243,49 @@ func (s *site) joinUnderLoad() {
 	if after := s.fingerprint(); after != print {
 		s.t.Errorf("a second run changed something:\n%s\nbecame\n%s", print, after)
 	}
+}
+
+// shut lets nobody in by SSH on the hosts, until open is called.
+func (s *site) shut(names ...string) (open func()) {
+	s.t.Helper()
+	for _, name := range names {
+		s.sh(name, "systemctl stop ssh.socket ssh 2>/dev/null; ! ss -ltn | grep -q ':22 '")
+	}
+	return func() {
+		s.t.Helper()
+		for _, name := range names {
+			s.sh(name, "systemctl start ssh")
+		}
+	}
+}
+
+// joinUnseen has no controller that lets anybody in: what cannot be known then is a reason to refuse.
+func (s *site) joinUnseen() {
+	alarm := &etcdserverpb.AlarmRequest{Action: etcdserverpb.AlarmRequest_ACTIVATE, MemberID: s.memberID(guide[0]), Alarm: etcdserverpb.AlarmType_NOSPACE}
+	maintenance := etcdserverpb.NewMaintenanceClient(s.etcd(guide[0]).ActiveConnection())
+	before := s.fingerprint()
+	open := s.shut(guide...)
+	joiner := "root@" + s.host("cp4").Address().String()
+	r := s.byKubeconfig(haJoin, 3, joiner)
+	s.says(r, "no controller can be reached by SSH to read its k0s.yaml", "with -f FILE")
+
+	if _, err := maintenance.Alarm(s.t.Context(), alarm); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Setenv("KUBECONFIG", s.path("kubeconfig"))
+	r = s.haJoin(3, joiner)
+	s.says(r, "etcd takes no writes while an alarm is raised", "and etcd itself is not asked")
+	if r.took > 20*time.Second {
+		s.t.Errorf("it took %s to see that", r.took)
+	}
+	alarm.Action = etcdserverpb.AlarmRequest_DEACTIVATE
+	if _, err := maintenance.Alarm(s.t.Context(), alarm); err != nil {
+		s.t.Fatal(err)
+	}
+	if after := s.fingerprint(); after != before {
+		s.t.Errorf("something was changed:\n%s\nbecame\n%s", before, after)
+	}
+	open()
 }
 
 // textOf is the cluster file of these controllers.

@@ -38,7 +38,11 @@ func (r *route) dial(ctx context.Context, network, address string) (net.Conn, er
 	return host.DialContext(ctx, network, address)
 }
 
+// lead sets the host; there is no route where the user's own kubeconfig leads to the API.
 func (r *route) lead(to remote) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.host = to

@@ -54,7 +54,11 @@ func (c *Cluster) skipRenewal(context.Context) (string, error) {
 	if c.file.LoadBalancer.Check != config.CheckReadyz {
 		return "the file asks for check: " + string(c.file.LoadBalancer.Check), nil
 	}
-	if slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }) {
+	switch {
+	case !slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }):
+	case c.seed.deputy:
+		return errNoController.Error() + " to make one; a later run does", nil
+	default:
 		return "", nil
 	}
 	return "it is valid for a while", nil

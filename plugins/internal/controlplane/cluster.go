@@ -59,6 +59,7 @@ type machine struct {
 	node    *k0s.Node
 	seen    bool   // it could be looked at
 	trouble error  // why not
+	deputy  bool   // it has no host, see deputy.go
 	fresh   bool   // it belonged to no cluster when it was looked at
 	ca      string // fingerprint of the cluster's CA; empty before the host belongs to a cluster
 	// hooksPending says that a run that set the host up was cut off before its hooks for afterwards.

@@ -14,24 +14,25 @@ import (
 
 // Discover finds the control plane by the kubeconfig where no file names it. It comes before Complete.
 func (o *Options) Discover(ctx context.Context) error {
-	if o.Discovery == nil || o.File != "" && !o.Discovery.NamesKubeconfig() {
+	if o.Discovery == nil {
 		return nil
 	}
-	kubeconfig, err := o.Discovery.RESTConfig()
-	if err == nil {
-		o.UserAPI, err = kube.ConnectTo(kubeconfig)
+	if o.File != "" && !o.Discovery.NamesKubeconfig() {
+		o.PresentAPI = o.Discovery.API
+		return nil
 	}
-	if err != nil || o.File != "" {
+	var err error
+	if o.UserAPI, err = o.Discovery.API(); err != nil || o.File != "" {
 		return err
 	}
 	o.Fileless = true
-	o.found, err = o.Discovery.Text(ctx, o.UserAPI, kubeconfig.Host, len(o.LoadBalancers) > 0)
+	o.found, err = o.Discovery.Text(ctx, o.UserAPI, o.UserAPI.Server(), len(o.LoadBalancers) > 0)
 	switch {
 	case errors.Is(err, discover.ErrNoLoadBalancer):
 		return err
 	case err != nil:
 		return fmt.Errorf("finding the control plane by the kubeconfig (%s): %w: correct that, or name the cluster file with -f FILE",
-			kubeconfig.Host, err)
+			o.UserAPI.Server(), err)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ spec:
 	if _, err := w.c.skipEdit(t.Context()); err == nil {
 		t.Error("the list of hosts would be empty")
 	}
-	l.ReplacedBy = &Replacement{Host: growth.Wanted[0], Entries: entries}
+	l.ReplacedBy = &Replacement{Growth: growth, Entries: entries}
 	if reason, err := w.c.skipEdit(t.Context()); err != nil || reason != "" {
 		t.Errorf("got %q, %v", reason, err)
 	}

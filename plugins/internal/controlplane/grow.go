@@ -29,6 +29,9 @@ func (c *Cluster) PreflightGrowth(ctx context.Context, g Growth) error {
 	if c.seed == nil {
 		return refusal(c.problems)
 	}
+	if err := c.appointDeputy(ctx); err != nil {
+		return refusal(append(slices.Clone(c.problems), err))
+	}
 	members, err := c.runningMembers(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -64,6 +67,7 @@ func (c *Cluster) checkGrowth(ctx context.Context, members []etcd.Member, g Grow
 		balancing = c.checkHAProxy(ctx)
 	}
 	problems = append(problems, balancing...)
+	problems = append(problems, c.checkDeputy(ctx)...)
 	return append(problems, c.checkRoutes(ctx)...)
 }
 

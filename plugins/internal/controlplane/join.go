@@ -198,6 +198,9 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 	}
 	m.voter = true
 	line.Update("waiting for its API server")
+	if c.seed.deputy {
+		return c.reseed(ctx, m)
+	}
 	return nil
 }
 

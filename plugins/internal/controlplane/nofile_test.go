@@ -109,8 +109,12 @@ func TestTheTokenIsMadeByTheKubeconfigWhereItsUserMay(t *testing.T) {
 // apiServer answers like the API server of a controller; a seed in memory reaches it wherever it dials.
 func apiServer(t *testing.T, seed *fakeHost, ready, version string) {
 	t.Helper()
+	var authority []byte
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case strings.HasSuffix(r.URL.Path, "/configmaps/kube-root-ca.crt"):
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"apiVersion":"v1","kind":"ConfigMap","data":{"ca.crt":%q}}`, authority)
 		case r.URL.Path == "/version":
 			fmt.Fprintf(w, `{"gitVersion":%q}`, version)
 		case r.URL.Path == "/readyz" && ready == "ok":
@@ -122,14 +126,14 @@ func apiServer(t *testing.T, seed *fakeHost, ready, version string) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	seed.files["/var/lib/k0s/pki/admin.conf"] = fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters: [{name: k, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: %s}}]
 contexts: [{name: k, context: {cluster: k, user: k}}]
 current-context: k
 users: [{name: k, user: {token: x}}]
-`, base64.StdEncoding.EncodeToString(ca))
+`, base64.StdEncoding.EncodeToString(authority))
 	seed.dial = func(network, address string) (net.Conn, error) {
 		if err := seed.note("dial %s", address); err != nil {
 			return nil, err

@@ -97,14 +97,14 @@ func (c *Cluster) lock(ctx context.Context, command string) (locked context.Cont
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.api == nil || c.leaving == nil && c.api.kube.Ready(ctx) != nil {
+	if c.api == nil || c.leaving == nil && !c.seed.deputy && c.api.kube.Ready(ctx) != nil {
 		return ctx, unlockFiles, nil
 	}
 	locked, release, err := c.api.kube.LockOperation(ctx, cli.Holder(command), cli.Abandoned)
 	if err != nil {
 		unlockFiles()
 		var held *kube.OperationHeldError
-		if errors.As(err, &held) {
+		if errors.As(err, &held) || errors.Is(err, kube.ErrAlarm) {
 			return nil, nil, cli.Refuse("%w", err)
 		}
 		return nil, nil, err

@@ -52,6 +52,9 @@ type Settings struct {
 
 	// UserAPI is the cluster's API by the user's own kubeconfig; nil where a file alone says which cluster is meant.
 	UserAPI *kube.Cluster
+	// PresentAPI makes a client of the user's present context, where nothing says that this is the file's cluster; nil
+	// where it is not to be used.
+	PresentAPI func() (*kube.Cluster, error)
 	// Fileless says that no file names the hosts: they were found by the kubeconfig.
 	Fileless bool
 }

@@ -49,8 +49,9 @@ func (p fakePeer) View(context.Context) (etcd.View, error) {
 	if p.silent[p.id] {
 		return etcd.View{}, errors.New("connection refused")
 	}
+	learner := slices.ContainsFunc(p.members, func(m etcd.Member) bool { return m.ID == p.id && m.Learner })
 	return etcd.View{
-		Status:  etcd.Status{ID: p.id, Cluster: 1, Leader: p.leader, Alarms: p.alarms, Errors: p.complaints, Applied: 7},
+		Status:  etcd.Status{ID: p.id, Cluster: 1, Leader: p.leader, Learner: learner, Alarms: p.alarms, Errors: p.complaints, Applied: 7},
 		Members: slices.Clone(p.members),
 	}, nil
 }

@@ -13,18 +13,12 @@ import (
 
 // Replacement is the controller that joins in the place of one that leaves.
 type Replacement struct {
-	Host    *config.Host
+	Growth  Growth  // of one host
 	Entries Entries // that it gets in the cluster file
 }
 
-// growth is the part of it that lets a controller in.
-func (r *Replacement) growth() Growth {
-	g := Growth{Wanted: []*config.Host{r.Host}}
-	if len(r.Entries.targets) > 0 {
-		g.Unwritten = g.Wanted
-	}
-	return g
-}
+// Host is the controller's.
+func (r *Replacement) Host() *config.Host { return r.Growth.Wanted[0] }
 
 // PreflightReplacement gathers everything that stands against letting a controller in and taking another one out. It
 // changes nothing. The removal says who is replaced by whom.
@@ -61,8 +55,8 @@ func (c *Cluster) PreflightReplacement(ctx context.Context, r Removal) error {
 func (c *Cluster) checkPair() error {
 	l := c.leaving
 	const remedy = "eject it first, without --replace-with, and let the new host join with kubectl ha-join then"
-	if l.entry == l.ReplacedBy.Host {
-		return fmt.Errorf("%s is the host that is to leave: %s", l.ReplacedBy.Host.Conn, remedy)
+	if l.entry == l.ReplacedBy.Host() {
+		return fmt.Errorf("%s is the host that is to leave: %s", l.ReplacedBy.Host().Conn, remedy)
 	}
 	if m := c.replacement(); m != nil && slices.Contains(l.names, m.name()) {
 		return fmt.Errorf("%s has the name %q of the one that it would replace: set its hostname to another one, or %s",
@@ -77,7 +71,7 @@ func (c *Cluster) replacement() *machine {
 	if c.leaving.ReplacedBy == nil {
 		return nil
 	}
-	i := slices.IndexFunc(c.controllers, func(m *machine) bool { return m.host == c.leaving.ReplacedBy.Host })
+	i := slices.IndexFunc(c.controllers, func(m *machine) bool { return m.host == c.leaving.ReplacedBy.Host() })
 	if i < 0 {
 		return nil
 	}
@@ -129,7 +123,7 @@ func (c *Cluster) leaveWorkers() {
 // member like the others meanwhile.
 func (c *Cluster) checkReplacing(ctx context.Context, s etcd.State) []error {
 	l := c.leaving
-	g := l.ReplacedBy.growth()
+	g := l.ReplacedBy.Growth
 	if l.first {
 		members := slices.DeleteFunc(slices.Clone(s.Members), func(m etcd.Member) bool { return m.ID == l.member.ID })
 		return c.checkGrowth(ctx, members, g)
@@ -219,5 +213,5 @@ func (l *leaver) hint() string {
 	if l.ReplacedBy == nil {
 		return ""
 	}
-	return ": let " + l.ReplacedBy.Host.Conn.String() + " join with kubectl ha-join"
+	return ": let " + l.ReplacedBy.Host().Conn.String() + " join with kubectl ha-join"
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/test/golden"
 )
@@ -16,8 +17,8 @@ func newReplacementWorld(t *testing.T, controller string, change ...func(w *remo
 	t.Helper()
 	const third = "    - {role: controller, ssh: {address: 10.10.2.2, user: ops}}\n"
 	w := newRemovalWorldOf(t, strings.Replace(guideFile, third, third+"    - {role: controller, ssh: {address: 10.10.5.2, user: root}}\n", 1), change...)
-	by := w.file.Cluster.Find("10.10.5.2")
-	return w, Removal{Controller: controller, ReplacedBy: &Replacement{Host: by}}
+	by := []*config.Host{w.file.Cluster.Find("10.10.5.2")}
+	return w, Removal{Controller: controller, ReplacedBy: &Replacement{Growth: Growth{Wanted: by}}}
 }
 
 // in makes cp4 a member.

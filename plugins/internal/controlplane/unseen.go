@@ -16,12 +16,8 @@ import (
 // acceptUnseen lets controllers join though there are members whose hosts cannot be reached by SSH, where the API vouches
 // for those: their own API server is ready, which it is only while the etcd beside it serves reads that a quorum confirms,
 // it is of the same version, and k0s says that they have joined. Alarms are raised for all members alike, so the seed's
-// etcd knows them; what such a member itself takes for etcd's members is not known, and need not be, since it has applied
+// etcd knows them, or the API cannot write; what such a member itself takes for etcd's members is not known, and need not be, since it has applied
 // what the quorum has decided.
-//
-// One controller has to be reached by SSH all the same, which is the seed: its k0s.yaml is what new ones get, since all
-// have to agree and the API does not have it; and without any member of etcd to ask, alarms, learners and members that
-// are down would not be seen before one more member raises the quorum.
 func (c *Cluster) acceptUnseen(ctx context.Context, members []etcd.Member) {
 	var mu sync.Mutex
 	// Whom nobody vouches for stays among the problems.
@@ -45,7 +41,7 @@ func (c *Cluster) acceptUnseen(ctx context.Context, members []etcd.Member) {
 	})
 }
 
-// vouch asks the API server of a controller that cannot be reached by SSH, through the seed.
+// vouch asks the API server of a controller that cannot be reached by SSH, from where the seed is.
 func (c *Cluster) vouch(ctx context.Context, address netip.Addr) error {
 	objects, err := c.api.kube.EtcdMembers(ctx)
 	if err != nil {
@@ -56,13 +52,8 @@ func (c *Cluster) vouch(ctx context.Context, address netip.Addr) error {
 			return fmt.Errorf("its EtcdMember %s says that it has not joined", o.Name)
 		}
 	}
-	kubeconfig, err := c.seed.node.AdminKubeconfig(ctx)
-	if err != nil {
-		return err
-	}
 	to := netip.AddrPortFrom(address, uint16(c.file.LoadBalancer.Ports.KubeAPI)).String()
-	// Every API server's certificate is valid for the kubeconfig's localhost, too.
-	k, err := kube.Connect(kubeconfig, func(ctx context.Context, network, _ string) (net.Conn, error) {
+	k, err := c.api.kube.Direct(ctx, func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return c.seed.conn.DialContext(ctx, network, to)
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
 // Flags say which cluster is meant, and how hosts are reached that no cluster file names.
@@ -68,6 +69,15 @@ func (f *Flags) RESTConfig() (*rest.Config, error) {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	return config, nil
+}
+
+// API makes a client of it. Nothing is sent yet.
+func (f *Flags) API() (*kube.Cluster, error) {
+	config, err := f.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	return kube.ConnectTo(config)
 }
 
 // Connection is how a host is reached of which nothing is known but its address.

@@ -41,6 +41,9 @@ func TestBenchCost(t *testing.T) {
 	b.giveAddresses()
 	b.addNode(0)
 	b.startSyncer(1).stop()
+	if b.helperLines() == 0 {
+		t.Fatal("the helper has not logged what it changed, so that nothing can be counted")
+	}
 	workers := 0
 	for _, n := range []int{0, 1000, 5000} {
 		b.addWorkers(workers, n)
@@ -97,11 +100,13 @@ func (b *bench) cpuTime(p *process) time.Duration {
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ
 }
 
-// worker is a Node as large as a kubelet's.
+func workerName(n int) string { return fmt.Sprintf("worker-%d", n) }
+
+// workerNode is a Node of the size of a kubelet's.
 func workerNode(n int) *corev1.Node {
 	node := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("worker-%d", n), Labels: map[string]string{
-			"kubernetes.io/hostname": fmt.Sprintf("worker-%d", n), "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
+		ObjectMeta: metav1.ObjectMeta{Name: workerName(n), Labels: map[string]string{
+			"kubernetes.io/hostname": workerName(n), "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
 			"topology.kubernetes.io/zone": "zone-1", "node.kubernetes.io/instance-type": "k0s",
 		}},
 		Status: corev1.NodeStatus{
@@ -123,8 +128,8 @@ func workerNode(n int) *corev1.Node {
 func (b *bench) addWorkers(from, to int) {
 	b.t.Helper()
 	var failed atomic.Pointer[error]
-	b.each(b.t.Context(), from, to, func(ctx context.Context, n int) {
-		if _, err := b.client.CoreV1().Nodes().Create(ctx, workerNode(n), metav1.CreateOptions{}); err != nil {
+	b.each(b.t.Context(), from, to, func(n int) {
+		if _, err := b.client.CoreV1().Nodes().Create(b.t.Context(), workerNode(n), metav1.CreateOptions{}); err != nil {
 			failed.Store(&err)
 		}
 	})
@@ -134,14 +139,14 @@ func (b *bench) addWorkers(from, to int) {
 }
 
 // each calls f for every number, several at the same time, until ctx ends.
-func (b *bench) each(ctx context.Context, from, to int, f func(context.Context, int)) {
+func (b *bench) each(ctx context.Context, from, to int, f func(n int)) {
 	var next atomic.Int64
 	next.Store(int64(from))
 	var working sync.WaitGroup
 	for range senders {
 		working.Go(func() {
 			for n := next.Add(1) - 1; n < int64(to) && ctx.Err() == nil; n = next.Add(1) - 1 {
-				f(ctx, int(n))
+				f(int(n))
 			}
 		})
 	}
@@ -149,7 +154,7 @@ func (b *bench) each(ctx context.Context, from, to int, f func(context.Context, 
 }
 
 // startHeartbeats has workers report their status, each once an interval or as often as the API server manages, and returns
-// what ends that and says how many were taken and how many failed.
+// what ends that and says how many reports were taken and how many failed.
 func (b *bench) startHeartbeats(workers int) (stop func() (sent, failed int64)) {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	var sent, failed atomic.Int64
@@ -158,15 +163,11 @@ func (b *bench) startHeartbeats(workers int) (stop func() (sent, failed int64)) 
 		defer close(ended)
 		for ctx.Err() == nil {
 			round := time.NewTimer(heartbeat)
-			b.each(ctx, 0, workers, func(ctx context.Context, n int) {
-				now := metav1.Now().UTC().Format(time.RFC3339)
-				patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","lastHeartbeatTime":%q}]}}`, now)
-				_, err := b.client.CoreV1().Nodes().Patch(ctx, fmt.Sprintf("worker-%d", n), types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-				switch {
-				case err == nil:
-					sent.Add(1)
-				case ctx.Err() == nil:
+			b.each(ctx, 0, workers, func(n int) {
+				if err := b.report(n); err != nil {
 					failed.Add(1)
+				} else {
+					sent.Add(1)
 				}
 			})
 			select {
@@ -181,4 +182,12 @@ func (b *bench) startHeartbeats(workers int) (stop func() (sent, failed int64)) 
 		<-ended
 		return sent.Load(), failed.Load()
 	}
+}
+
+// report says that a worker is well.
+func (b *bench) report(n int) error {
+	patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","lastHeartbeatTime":%q}]}}`,
+		time.Now().UTC().Format(time.RFC3339))
+	_, err := b.client.CoreV1().Nodes().Patch(b.t.Context(), workerName(n), types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	return err
 }

@@ -20,16 +20,19 @@ const (
 )
 
 // rounds is how often each of the four changes is made.
-const rounds = 6
+const rounds = 25
+
+// counts are the numbers of load balancers that are measured.
+var counts = []int{1, 3, 10}
 
 // TestBenchSync measures how long changes take from the API to HAProxy, and what they cost connections.
 func TestBenchSync(t *testing.T) {
-	b := newBench(t, 1)
+	b := newBench(t, counts[len(counts)-1])
 	b.giveAddresses()
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "load balancers\tchange\tshows in HAProxy, p50\tp99\tis complete, p50\tp99\t")
-	for _, n := range []int{1} {
+	for _, n := range counts {
 		b.measure(w, n)
 	}
 	b.must(w.Flush())
@@ -71,7 +74,7 @@ func (b *bench) measure(w *tabwriter.Writer, balancers int) {
 			shown[kind.name], complete[kind.name] = append(shown[kind.name], m.shown), append(complete[kind.name], m.complete)
 			every = append(every, m.shown)
 			b.awaitSynced(p, balancers, before)
-			time.Sleep(rand.N(time.Second))
+			time.Sleep(rand.N(time.Second / 2))
 		}
 	}
 	for _, kind := range b.kinds(0) {
@@ -97,7 +100,7 @@ func (b *bench) coldStarts() {
 		{"with the addresses of API servers that the manifests give it", []string{b.apiServersFlag()}},
 		{"with API servers that it has to learn from HAProxy", nil},
 	} {
-		for _, n := range []int{1} {
+		for _, n := range counts {
 			var took []time.Duration
 			for range 3 {
 				for _, c := range []struct {
@@ -151,14 +154,14 @@ func (b *bench) compare() {
 // cost is what changes cost whoever uses the load balancer, and the load balancer itself.
 type cost struct {
 	report    apiload.Report
-	out, in   []time.Duration
+	out, in   []time.Duration // from the command until it shows, and until the controller serves
 	processes string
 }
 
 func (c cost) String() string {
 	out, _ := spread(c.out)
 	in, _ := spread(c.in)
-	return fmt.Sprintf("%d changes, median until one shows: out %s, in %s; %s at the end; %s",
+	return fmt.Sprintf("%d changes, out after %s and in after %s (medians); at the end, %s; %s",
 		len(c.out)+len(c.in), milliseconds(out), milliseconds(in), c.processes, c.report)
 }
 
@@ -168,8 +171,10 @@ func (b *bench) underLoad(out, in func()) cost {
 	b.must(err)
 	var c cost
 	for range 10 {
-		c.out = append(c.out, b.time(1, b.address(0), all(closed), all(parked), out).shown)
-		c.in = append(c.in, b.time(1, b.address(0), all(checked), all(serving), in).complete)
+		m := b.time(1, b.address(0), all(closed), all(parked), out)
+		c.out = append(c.out, m.making+m.shown)
+		m = b.time(1, b.address(0), all(checked), all(serving), in)
+		c.in = append(c.in, m.making+m.complete)
 	}
 	c.processes = b.sh(loadBalancer, `ps -C haproxy -o rss= | awk '{ n++; sum += $1 } END { print n " HAProxy processes with " int(sum/1024) " MB" }'`)
 	c.report = load.Stop()

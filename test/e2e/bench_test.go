@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+	"github.com/kubectl-ha/kubectl-ha/test/apiload"
 )
 
 // bench is a control plane of one behind load balancers that the syncer keeps. The Nodes that come and go are objects
@@ -277,8 +278,7 @@ func (b *bench) time(n int, address netip.Addr, shown, complete state, change fu
 // spread is the median and the 99th percentile of durations.
 func spread(durations []time.Duration) (p50, p99 time.Duration) {
 	sorted := slices.Sorted(slices.Values(durations))
-	at := func(percent int) time.Duration { return sorted[(len(sorted)*percent+99)/100-1] }
-	return at(50), at(99)
+	return apiload.Percentile(sorted, 50), apiload.Percentile(sorted, 99)
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + " ms" }

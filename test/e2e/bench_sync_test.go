@@ -68,12 +68,11 @@ func (b *bench) measure(w *tabwriter.Writer, balancers int) {
 	var every []time.Duration
 	for n := range rounds {
 		for _, kind := range b.kinds(n) {
-			before, err := b.successes(b.t.Context(), p)
-			b.must(err)
-			m := b.time(balancers, b.address(n), kind.shown, kind.complete, kind.make)
-			shown[kind.name], complete[kind.name] = append(shown[kind.name], m.shown), append(complete[kind.name], m.complete)
-			every = append(every, m.shown)
-			b.awaitSynced(p, balancers, before)
+			b.synced(p, balancers, func() {
+				m := b.time(balancers, b.address(n), kind.shown, kind.complete, kind.make)
+				shown[kind.name], complete[kind.name] = append(shown[kind.name], m.shown), append(complete[kind.name], m.complete)
+				every = append(every, m.shown)
+			})
 			time.Sleep(rand.N(time.Second / 2))
 		}
 	}
@@ -140,9 +139,11 @@ func (b *bench) compare() {
 		return func() { b.sh(loadBalancer, "sed -i '"+script+"' /etc/haproxy/haproxy.cfg && systemctl reload haproxy") }
 	}
 	line := fmt.Sprintf(`\( *server .* %s:.*\)`, b.address(0))
-	byHand := b.underLoad(edit("s/^"+line+"$/\\1 disabled/"), edit("s/^"+line+" disabled$/\\1/"))
+	byHand := b.underLoad(edit("s/^"+line+"$/\\1 disabled/"), edit("s/^"+line+" disabled$/\\1/"), func(change func()) { change() })
 	p := b.startSyncer(1)
-	ours := b.underLoad(func() { b.annotate(nodeName(0), `"true"`) }, func() { b.annotate(nodeName(0), "null") })
+	ours := b.underLoad(func() { b.annotate(nodeName(0), `"true"`) }, func() { b.annotate(nodeName(0), "null") }, func(change func()) {
+		b.synced(p, 1, change)
+	})
 	p.stop()
 	b.t.Logf("by sed and systemctl reload: %s", byHand)
 	b.t.Logf("by the syncer: %s", ours)
@@ -165,16 +166,21 @@ func (c cost) String() string {
 		len(c.out)+len(c.in), milliseconds(out), milliseconds(in), c.processes, c.report)
 }
 
-// underLoad takes a controller out and lets it in, ten times, while clients of all kinds go through the load balancer.
-func (b *bench) underLoad(out, in func()) cost {
+// underLoad takes a controller out and lets it in, ten times, while clients of all kinds go through the load balancer. Each
+// change is made by finish, which makes sure that nothing of it is left to do.
+func (b *bench) underLoad(out, in func(), finish func(change func())) cost {
 	load, err := apiload.Start(b.t.Context(), apiload.Defaults(b.config))
 	b.must(err)
 	var c cost
 	for range 10 {
-		m := b.time(1, b.address(0), all(closed), all(parked), out)
-		c.out = append(c.out, m.making+m.shown)
-		m = b.time(1, b.address(0), all(checked), all(serving), in)
-		c.in = append(c.in, m.making+m.complete)
+		finish(func() {
+			m := b.time(1, b.address(0), all(closed), all(parked), out)
+			c.out = append(c.out, m.making+m.shown)
+		})
+		finish(func() {
+			m := b.time(1, b.address(0), all(checked), all(serving), in)
+			c.in = append(c.in, m.making+m.complete)
+		})
 	}
 	c.processes = b.sh(loadBalancer, `ps -C haproxy -o rss= | awk '{ n++; sum += $1 } END { print n " HAProxy processes with " int(sum/1024) " MB" }'`)
 	c.report = load.Stop()

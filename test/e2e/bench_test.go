@@ -109,6 +109,15 @@ func (b *bench) awaitSynced(p *process, n int, before map[string]float64) {
 	})
 }
 
+// synced makes a change, and waits until the syncer is done with it on each of the n load balancers.
+func (b *bench) synced(p *process, n int, change func()) {
+	b.t.Helper()
+	before, err := b.successes(b.t.Context(), p)
+	b.must(err)
+	change()
+	b.awaitSynced(p, n, before)
+}
+
 // await is eventually, with a closer look.
 func (b *bench) await(what string, condition func(context.Context) error) {
 	b.t.Helper()

@@ -24,7 +24,9 @@ const patience = 2
 type apiServers struct {
 	port   int
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	last   string // the last resort, "host:port"; empty for none
+	last   string        // the last resort, "host:port"; empty for none
+	some   chan struct{} // closed by found once there is one to dial
+	found  func()
 	mu     sync.Mutex
 	known  []netip.Addr // the one in use first
 	open   map[net.Conn]struct{}
@@ -33,7 +35,13 @@ type apiServers struct {
 
 func newAPIServers(port int, last string, first []netip.Addr) *apiServers {
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &apiServers{port: port, dial: dialer.DialContext, last: last, known: slices.Clone(first), open: map[net.Conn]struct{}{}}
+	a := &apiServers{port: port, dial: dialer.DialContext, last: last, some: make(chan struct{}), open: map[net.Conn]struct{}{}}
+	a.found = sync.OnceFunc(func() { close(a.some) })
+	if last != "" {
+		a.found()
+	}
+	a.learn(first...)
+	return a
 }
 
 // learn adds API servers. Those that are known already keep their order: a connection that works is left alone.
@@ -44,6 +52,7 @@ func (a *apiServers) learn(addresses ...netip.Addr) {
 		if !slices.Contains(a.known, address) {
 			a.known = append(a.known, address)
 		}
+		a.found()
 	}
 }
 
@@ -72,8 +81,14 @@ func (a *apiServers) targets() []string {
 	return targets
 }
 
-// DialContext connects to the first API server that can be reached, whatever address is asked for.
+// DialContext connects to the first API server that can be reached, whatever address is asked for. While none is known,
+// it waits for the first one that is learned.
 func (a *apiServers) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
+	select {
+	case <-a.some:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("no API server is known: %w", context.Cause(ctx))
+	}
 	var errs []error
 	for _, target := range a.targets() {
 		conn, err := a.dial(ctx, network, target)
@@ -85,9 +100,6 @@ func (a *apiServers) DialContext(ctx context.Context, network, _ string) (net.Co
 		if ctx.Err() != nil {
 			break
 		}
-	}
-	if len(errs) == 0 {
-		return nil, errors.New("no API server is known")
 	}
 	return nil, fmt.Errorf("reaching an API server: %w", errors.Join(errs...))
 }

@@ -80,8 +80,25 @@ func TestAPIServersAreReachedByTheirOwnAddressesFirst(t *testing.T) {
 	if _, err := a.DialContext(t.Context(), "tcp", ""); err == nil || !strings.Contains(err.Error(), "10.0.0.9:6443 is down") {
 		t.Errorf("%v", err)
 	}
-	if _, err := newAPIServers(6443, "", nil).DialContext(t.Context(), "tcp", ""); err == nil {
-		t.Error("reached nobody")
+}
+
+func TestTheFirstAPIServerThatIsLearnedIsWaitedFor(t *testing.T) {
+	a := newAPIServers(6443, "", nil)
+	a.dial = (&network{up: map[string]bool{"10.0.0.1:6443": true}}).dial
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.DialContext(cancelled, "tcp", ""); err == nil || !strings.Contains(err.Error(), "no API server is known") {
+		t.Errorf("%v", err)
+	}
+	reached := make(chan error)
+	go func() {
+		_, err := a.DialContext(t.Context(), "tcp", "")
+		reached <- err
+	}()
+	a.learn()
+	a.learn(ip("10.0.0.1"))
+	if err := <-reached; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -176,13 +177,17 @@ const bootstrapInterval = 5 * time.Second
 // led to before it broke.
 func bootstrap(ctx context.Context, o Options, open func(context.Context, LoadBalancer) (helper, error), servers *apiServers, known func() bool) {
 	for !known() {
+		var asked sync.WaitGroup
 		for _, lb := range o.LoadBalancers {
-			addresses, err := servedBy(ctx, open, lb)
-			if err != nil {
-				o.Log.Info("no API server is learned from a load balancer", "loadBalancer", lb.Address, "err", err)
-			}
-			servers.learn(addresses...)
+			asked.Go(func() {
+				addresses, err := servedBy(ctx, open, lb)
+				if err != nil {
+					o.Log.Info("no API server is learned from a load balancer", "loadBalancer", lb.Address, "err", err)
+				}
+				servers.learn(addresses...)
+			})
 		}
+		asked.Wait()
 		timer := time.NewTimer(bootstrapInterval)
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"time"
 )
@@ -62,6 +63,8 @@ type Balancer struct {
 	socket  *runtimeSocket
 	// config is the path of the file, symbolic links resolved; empty until it was needed.
 	config string
+	// valid is the hash of the content that Validate last saw HAProxy accept.
+	valid [sha256.Size]byte
 }
 
 // NewBalancer makes a Balancer for the HAProxy of that machine and service, which shall be as spec says.

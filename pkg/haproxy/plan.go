@@ -104,8 +104,9 @@ func (e *ConflictError) Error() string {
 // connections from, and a control plane that is still to be started has its place.
 //
 // A controller is recognised by address and port, never by the name of its slot. All that come get ready first, then
-// the file is written if it says anything else than desired, then the others leave: wherever this is cut off, each
-// backend has a ready server, a restart of HAProxy brings up a file that is right, and the next plan completes it.
+// the others are drained, then the file is written if it says anything else than desired, since its validation takes
+// longer than all the rest, and then those that are drained leave: wherever this is cut off, each backend has a ready
+// server, before and after a restart of HAProxy, and the next plan completes it.
 func MakePlan(cur *Current, want Desired) (*Plan, error) {
 	spec := cur.Spec
 	switch {
@@ -135,12 +136,19 @@ func MakePlan(cur *Current, want Desired) (*Plan, error) {
 		return nil, err
 	}
 	p.come()
+	leaving := p.leaving()
+	for _, l := range leaving {
+		p.add(ActDrain, l.server, l.ready)
+	}
 	if final := place(p.slots, want.Servers, len(p.slots)); !sameMembers(p.slots, final) {
 		if err := p.write(final, false); err != nil {
 			return nil, err
 		}
 	}
-	p.leave()
+	for _, l := range leaving {
+		p.add(ActMaint, l.server, l.serving)
+		p.add(ActFree, l.server, l.foreign)
+	}
 	return p.Plan, nil
 }
 
@@ -427,10 +435,23 @@ func (p *planner) come() {
 	}
 }
 
-// leave takes out whatever no active server claims.
-func (p *planner) leave() {
-	var order []Server
-	drain, maint, free := map[netip.Addr][]Line{}, map[netip.Addr][]Line{}, map[netip.Addr][]Line{}
+// leaver is a server that no active one claims: the lines of it that are ready, those that are not in maintenance, and
+// those that have an address that is nobody's.
+type leaver struct {
+	server                  Server
+	ready, serving, foreign []Line
+}
+
+// leaving lists whatever no active server claims.
+func (p *planner) leaving() []*leaver {
+	var leavers []*leaver
+	of := func(server Server) *leaver {
+		i := slices.IndexFunc(leavers, func(l *leaver) bool { return l.server.Address == server.Address })
+		if i < 0 {
+			i, leavers = len(leavers), append(leavers, &leaver{server: server})
+		}
+		return leavers[i]
+	}
 	for _, backend := range p.spec.Backends() {
 		for _, s := range p.running[backend.Name] {
 			server, claimed := p.want.find(s.Address)
@@ -442,26 +463,19 @@ func (p *planner) leave() {
 			if !claimed {
 				server = Server{Name: s.Slot, Address: s.Address}
 			}
-			if !slices.ContainsFunc(order, func(o Server) bool { return o.Address == server.Address }) {
-				order = append(order, server)
-			}
-			line := lineOf(s, backend)
+			l, line := of(server), lineOf(s, backend)
 			if s.Admin == Ready {
-				drain[s.Address] = append(drain[s.Address], line)
+				l.ready = append(l.ready, line)
 			}
 			if s.Admin != Maint {
-				maint[s.Address] = append(maint[s.Address], line)
+				l.serving = append(l.serving, line)
 			}
 			if !claimed && !spare {
-				free[s.Address] = append(free[s.Address], line)
+				l.foreign = append(l.foreign, line)
 			}
 		}
 	}
-	for _, server := range order {
-		p.add(ActDrain, server, drain[server.Address])
-		p.add(ActMaint, server, maint[server.Address])
-		p.add(ActFree, server, free[server.Address])
-	}
+	return leavers
 }
 
 // claims says whether s is the slot of a desired server: the one with its address, and the one nearest to being ready

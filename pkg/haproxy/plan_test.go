@@ -88,7 +88,7 @@ func TestPlanFollowsItsTruthTable(t *testing.T) {
 		{"active", Drain, "absent", "check cp2, wait cp2, ready cp2, write"},
 		{"active", Maint, "absent", "check cp2, wait cp2, ready cp2, write"},
 		{"active", absent, "absent", "address cp2, check cp2, wait cp2, ready cp2, write"},
-		{"inactive", Ready, "enabled", "write, drain cp2, maint cp2"},
+		{"inactive", Ready, "enabled", "drain cp2, write, maint cp2"},
 		{"inactive", Drain, "enabled", "write, maint cp2"},
 		{"inactive", Maint, "enabled", "write"},
 		{"inactive", absent, "enabled", "address cp2, write"},
@@ -96,15 +96,15 @@ func TestPlanFollowsItsTruthTable(t *testing.T) {
 		{"inactive", Drain, "disabled", "maint cp2"},
 		{"inactive", Maint, "disabled", ""},
 		{"inactive", absent, "disabled", "address cp2"},
-		{"inactive", Ready, "absent", "write, drain cp2, maint cp2"},
+		{"inactive", Ready, "absent", "drain cp2, write, maint cp2"},
 		{"inactive", Drain, "absent", "write, maint cp2"},
 		{"inactive", Maint, "absent", "write"},
 		{"inactive", absent, "absent", "address cp2, write"},
-		{"absent", Ready, "enabled", "write, drain slot, maint slot, free slot"},
+		{"absent", Ready, "enabled", "drain slot, write, maint slot, free slot"},
 		{"absent", Drain, "enabled", "write, maint slot, free slot"},
 		{"absent", Maint, "enabled", "write, free slot"},
 		{"absent", absent, "enabled", "write"},
-		{"absent", Ready, "disabled", "write, drain slot, maint slot, free slot"},
+		{"absent", Ready, "disabled", "drain slot, write, maint slot, free slot"},
 		{"absent", Drain, "disabled", "write, maint slot, free slot"},
 		{"absent", Maint, "disabled", "write, free slot"},
 		{"absent", absent, "disabled", "write"},
@@ -305,7 +305,7 @@ func TestPlanLetsAServerThatIsDownLeave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := kinds(plan); got != "write, drain cp2, maint cp2, free cp2," {
+	if got := kinds(plan); got != "drain cp2, write, maint cp2, free cp2," {
 		t.Errorf("planned %q", got)
 	}
 }

@@ -240,7 +240,7 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 	if !current.Running {
 		return nil, &wire.Error{Kind: wire.Stopped, Message: "HAProxy does not run: start it with `systemctl start haproxy`"}
 	}
-	if plan.Actions[0].Kind != haproxy.ActWrite && len(current.Config) > 0 {
+	if plan.Actions[0].Kind != haproxy.ActWrite && len(current.Config) > 0 && !s.balancer.Validated(current.Config) {
 		// A file that is broken already would be found only when the new one is written, after changes at run time.
 		if err := s.balancer.Validate(ctx, current.Config); err != nil {
 			return nil, s.refuse(fmt.Errorf("nothing was changed: the file as it is cannot be loaded: %w", err))

@@ -300,20 +300,22 @@ func TestHAProxyIsRefusedWhatWouldHarmIt(t *testing.T) {
 	}
 	h.refused(many, "more than this host's policy allows")
 
-	valid, err := os.ReadFile(h.policy.ConfigPath)
-	if err != nil {
-		t.Fatal(err)
+	// A file that somebody has broken is found before anything is changed, also after it was good in this session.
+	for _, numbers := range [][]int{{1, 2}, {1}} {
+		valid, err := os.ReadFile(h.policy.ConfigPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(h.policy.ConfigPath, append([]byte("nonsense\n"), valid...), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		h.refused(controllers(numbers...), "nothing was changed: the file as it is cannot be loaded")
+		h.refused(append(controllers(1, 2, 3), controller(4)), "unknown keyword")
+		if err := os.WriteFile(h.policy.ConfigPath, valid, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		h.apply(numbers...)
 	}
-	broken := append([]byte("nonsense\n"), valid...)
-	if err := os.WriteFile(h.policy.ConfigPath, broken, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	h.refused(controllers(1, 2), "unknown keyword")
-	h.refused(controllers(1, 2, 3, 4), "nothing was changed")
-	if err := os.WriteFile(h.policy.ConfigPath, valid, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	h.apply(1, 2)
 }
 
 func TestHAProxyThatWasRestartedOrEditedIsPutRight(t *testing.T) {

@@ -116,6 +116,7 @@ type balancerView struct {
 	Name, Result, Message, HAProxy string
 	Uptime                         time.Duration
 	At                             time.Time
+	Certificate                    *CertificateStatus // nil where health checks show none
 	Backends                       []string
 	Servers                        []serverView
 }
@@ -169,6 +170,7 @@ func viewBalancer(lb LoadBalancer, controllers []Controller, o seenOutcome) bala
 	if o.report == nil {
 		return v
 	}
+	v.Certificate = certificateStatusOf(o.outcome)
 	if o.report.Process != nil {
 		v.HAProxy = o.report.Process.Version
 		v.Uptime = time.Duration(o.report.Process.UptimeSeconds) * time.Second

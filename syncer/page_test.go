@@ -35,7 +35,8 @@ func guideReport() *wire.Report {
 		return wire.ServerState{Backend: backend, Slot: slot, Address: netip.MustParseAddr(address), Admin: admin, Check: check, Up: up, Sessions: sessions}
 	}
 	return &wire.Report{
-		Managed: true, Running: true, Process: &wire.Process{PID: 7, Version: "2.6.12", UptimeSeconds: 3661},
+		Managed: true, Running: true, Certificate: &wire.Certificate{Serial: "1f", NotAfter: time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC)},
+		Process: &wire.Process{PID: 7, Version: "2.6.12", UptimeSeconds: 3661},
 		Servers: []wire.ServerState{
 			server("kubeAPI_backend", "k0s-ch-sion-1", "10.10.0.2", "ready", "L7OK/200", true, 12),
 			server("kubeAPI_backend", "k0s-at-vie-1", "10.10.1.2", "ready", "L4CON", false, 0),

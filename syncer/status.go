@@ -71,12 +71,7 @@ func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {
 	if o.report.Process != nil {
 		status.HAProxy = o.report.Process.Version
 	}
-	if c := o.report.Certificate; c != nil {
-		status.Certificate = &CertificateStatus{NotAfter: metav1.NewTime(c.NotAfter)}
-		if o.renewal.err != nil {
-			status.Certificate.Message = o.renewal.err.Error()
-		}
-	}
+	status.Certificate = certificateStatusOf(o)
 	order := []string{"up", "down", "drain", "maint"}
 	for _, s := range o.report.Servers {
 		if s.Unused {
@@ -98,6 +93,18 @@ func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {
 		}
 	}
 	slices.SortFunc(status.Servers, func(a, b ServerStatus) int { return strings.Compare(a.Name+a.Address, b.Name+b.Address) })
+	return status
+}
+
+// certificateStatusOf is of an outcome with a report; nil where health checks show no certificate of ours.
+func certificateStatusOf(o outcome) *CertificateStatus {
+	if o.report.Certificate == nil {
+		return nil
+	}
+	status := &CertificateStatus{NotAfter: metav1.NewTime(o.report.Certificate.NotAfter)}
+	if o.renewal.err != nil {
+		status.Message = o.renewal.err.Error()
+	}
 	return status
 }
 

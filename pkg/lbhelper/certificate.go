@@ -62,7 +62,8 @@ func (s *Server) verify(ctx context.Context, leaf *x509.Certificate, at time.Tim
 	if !roots.AppendCertsFromPEM(ca) {
 		return fmt.Errorf("%s holds no certificate: run kubectl ha-init to bring the cluster's CA here", s.policy.spec().CAFile)
 	}
-	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	usages := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at, KeyUsages: usages})
 	return err
 }
 
@@ -80,7 +81,8 @@ func (s *Server) renew(ctx context.Context, request *wire.Renew) (*wire.Certific
 		return nil, err
 	}
 	renewed := describe(leaf)
-	s.config.Log(fmt.Sprintf("client certificate renewed: serial %s, until %s", renewed.Serial, renewed.NotAfter.Format(time.RFC3339)))
+	s.config.Log(fmt.Sprintf("client certificate renewed: serial %s, until %s", renewed.Serial,
+		renewed.NotAfter.Format(time.RFC3339)))
 	return renewed, nil
 }
 

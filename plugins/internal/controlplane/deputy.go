@@ -46,20 +46,15 @@ func (c *Cluster) appointDeputy(ctx context.Context) error {
 	if c.seed.belongs() && c.seed.running() && c.seed.etcdData && !c.seed.leftover || !slices.ContainsFunc(c.unseen, out) {
 		return nil
 	}
-	user, err := c.userAPI()
-	if user == nil || err != nil {
-		return err
-	}
-	objects, err := user.EtcdMembers(ctx)
+	user, objects, err := c.askKubeconfig(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNoController, err)
+		return fmt.Errorf("%w, nor is the control plane known by the kubeconfig: %w", errNoController, err)
 	}
-	objects = slices.DeleteFunc(objects, func(o kube.EtcdMember) bool { return !o.Joined })
 	isMember := func(m *machine) bool {
-		return slices.ContainsFunc(objects, func(o kube.EtcdMember) bool { return o.PeerAddress.Unmap().String() == m.host.Address() })
+		return slices.ContainsFunc(objects, func(o kube.EtcdMember) bool { return identityOf(m).related(identityOfEtcdMember(o)) })
 	}
 	for _, m := range c.controllers {
-		if isMember(m) || m.votes(ctx) {
+		if m.belongs() && isMember(m) || m.votes(ctx) {
 			c.seed = m
 			return nil
 		}
@@ -110,16 +105,18 @@ func (c *Cluster) appoint(ctx context.Context, user *kube.Cluster, objects []kub
 	return nil
 }
 
-// userAPI is the API by the user's kubeconfig: the one that he names, else his present context.
-func (c *Cluster) userAPI() (*kube.Cluster, error) {
-	if c.settings.UserAPI != nil || c.settings.PresentAPI == nil {
-		return c.settings.UserAPI, nil
+// askKubeconfig lists the members as the API by the user's kubeconfig knows them: by the one that he names, else by his
+// present context.
+func (c *Cluster) askKubeconfig(ctx context.Context) (user *kube.Cluster, members []kube.EtcdMember, err error) {
+	user = c.settings.UserAPI
+	if user == nil && c.settings.PresentAPI != nil {
+		user, err = c.settings.PresentAPI()
 	}
-	user, err := c.settings.PresentAPI()
-	if err != nil {
-		return nil, fmt.Errorf("%w, nor is the control plane known otherwise: %w", errNoController, err)
+	if user == nil || err != nil {
+		return nil, nil, err
 	}
-	return user, nil
+	members, err = user.EtcdMembers(ctx)
+	return user, slices.DeleteFunc(members, func(o kube.EtcdMember) bool { return !o.Joined }), err
 }
 
 // versionByAPI is the k0s that all members run, as their ControlNodes say.

@@ -134,13 +134,15 @@ func versionByAPI(ctx context.Context, api *kube.Cluster, members []kube.EtcdMem
 		case i < 0 || nodes[i].Version == "":
 			return "", fmt.Errorf("%w, and no ControlNode says which k0s %s runs: make one reachable", errNoController, m.Name)
 		case version != "" && !sameVersion(version, nodes[i].Version):
-			return "", fmt.Errorf("%s runs k0s %s, and %s runs %s: finish the upgrade first", m.Name, nodes[i].Version, members[0].Name, version)
+			return "", fmt.Errorf("%s runs k0s %s, and %s runs %s: finish the upgrade first", m.Name, nodes[i].Version,
+				members[0].Name, version)
 		}
 		version = nodes[i].Version
 	}
 	v, err := k0s.ParseVersion(version)
 	if err == nil && !v.JoinsAsLearner() {
-		err = fmt.Errorf("%w, and by k0s %s new members vote at once, which could cost the quorum unseen: make one reachable", errNoController, v)
+		err = fmt.Errorf("%w, and by k0s %s new members vote at once, which could cost the quorum unseen: make one reachable",
+			errNoController, v)
 	}
 	return version, err
 }
@@ -236,7 +238,8 @@ func (h hearsay) Promote(_ context.Context, member etcd.Member) error {
 func (h hearsay) RemoveIdle(ctx context.Context, member etcd.Member) error {
 	const remedy = "remove it with `kubectl etcd-members remove` where a controller can be reached"
 	if member.ID == 0 {
-		return fmt.Errorf("etcd may have a member at %s that has not started, and %w to see: %s", member.PeerHost(), errNoController, remedy)
+		return fmt.Errorf("etcd may have a member at %s that has not started, and %w to see: %s", member.PeerHost(),
+			errNoController, remedy)
 	}
 	address, err := peerAddress(member)
 	if err != nil {

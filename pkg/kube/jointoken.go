@@ -43,7 +43,8 @@ func (c *Cluster) MayCreateControllerTokens(ctx context.Context) error {
 	return c.createControllerToken(ctx, "dryrun", "0123456789abcdef", time.Now(), dry)
 }
 
-func (c *Cluster) createControllerToken(ctx context.Context, id, secret string, expires time.Time, options metav1.CreateOptions) error {
+func (c *Cluster) createControllerToken(ctx context.Context, id, secret string, expires time.Time,
+	options metav1.CreateOptions) error {
 	object := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: joinTokenPrefix + id},
 		Type:       corev1.SecretTypeBootstrapToken,

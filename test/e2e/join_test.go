@@ -119,7 +119,7 @@ func (s *site) joinCutFromMembers() {
 	joiner := s.host("cp4")
 	learned := false
 	r := s.follow(haJoin, nil, func(moment string) bool {
-		if strings.HasSuffix(moment, ": starting") {
+		if moment == joining {
 			s.cutFromMembers(joiner)
 		}
 		if strings.HasSuffix(moment, ": joining etcd") {
@@ -146,13 +146,14 @@ func (s *site) joinCutFromMembers() {
 	}
 }
 
+// joining is the step in which hosts become members.
+const joining = "Join the controllers, one after another"
+
 // cutFromMembers cuts a host off from the controllers of the guide. It reaches the join API through the load balancer all
 // the same.
 func (s *site) cutFromMembers(joiner *lab.Host) {
-	for _, name := range guide {
-		if err := joiner.Cut(s.t.Context(), s.host(name)); err != nil {
-			s.t.Error(err)
-		}
+	if err := joiner.Cut(s.t.Context(), s.host(guide[0]), s.host(guide[1]), s.host(guide[2])); err != nil {
+		s.t.Error(err)
 	}
 }
 
@@ -160,7 +161,7 @@ func (s *site) cutFromMembers(joiner *lab.Host) {
 func (s *site) joinCutOff() {
 	joiner := s.host("cp4")
 	r := s.follow(haJoin, nil, func(moment string) bool {
-		if strings.HasSuffix(moment, ": starting") {
+		if moment == joining {
 			s.cutFromMembers(joiner)
 		}
 		if strings.HasSuffix(moment, ": joining etcd") {

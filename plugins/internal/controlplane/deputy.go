@@ -46,20 +46,15 @@ func (c *Cluster) appointDeputy(ctx context.Context) error {
 	if c.seed.belongs() && c.seed.running() && c.seed.etcdData && !c.seed.leftover || !slices.ContainsFunc(c.unseen, out) {
 		return nil
 	}
-	user, err := c.userAPI()
-	if user == nil || err != nil {
-		return err
-	}
-	objects, err := user.EtcdMembers(ctx)
+	user, objects, err := c.askKubeconfig(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNoController, err)
+		return fmt.Errorf("%w, nor is the control plane known by the kubeconfig: %w", errNoController, err)
 	}
-	objects = slices.DeleteFunc(objects, func(o kube.EtcdMember) bool { return !o.Joined })
 	isMember := func(m *machine) bool {
-		return slices.ContainsFunc(objects, func(o kube.EtcdMember) bool { return o.PeerAddress.Unmap().String() == m.host.Address() })
+		return slices.ContainsFunc(objects, func(o kube.EtcdMember) bool { return identityOf(m).related(identityOfEtcdMember(o)) })
 	}
 	for _, m := range c.controllers {
-		if isMember(m) || m.votes(ctx) {
+		if m.belongs() && isMember(m) || m.votes(ctx) {
 			c.seed = m
 			return nil
 		}
@@ -110,16 +105,18 @@ func (c *Cluster) appoint(ctx context.Context, user *kube.Cluster, objects []kub
 	return nil
 }
 
-// userAPI is the API by the user's kubeconfig: the one that he names, else his present context.
-func (c *Cluster) userAPI() (*kube.Cluster, error) {
-	if c.settings.UserAPI != nil || c.settings.PresentAPI == nil {
-		return c.settings.UserAPI, nil
+// askKubeconfig lists the members as the API by the user's kubeconfig knows them: by the one that he names, else by his
+// present context.
+func (c *Cluster) askKubeconfig(ctx context.Context) (user *kube.Cluster, members []kube.EtcdMember, err error) {
+	user = c.settings.UserAPI
+	if user == nil && c.settings.PresentAPI != nil {
+		user, err = c.settings.PresentAPI()
 	}
-	user, err := c.settings.PresentAPI()
-	if err != nil {
-		return nil, fmt.Errorf("%w, nor is the control plane known otherwise: %w", errNoController, err)
+	if user == nil || err != nil {
+		return nil, nil, err
 	}
-	return user, nil
+	members, err = user.EtcdMembers(ctx)
+	return user, slices.DeleteFunc(members, func(o kube.EtcdMember) bool { return !o.Joined }), err
 }
 
 // versionByAPI is the k0s that all members run, as their ControlNodes say.
@@ -137,13 +134,15 @@ func versionByAPI(ctx context.Context, api *kube.Cluster, members []kube.EtcdMem
 		case i < 0 || nodes[i].Version == "":
 			return "", fmt.Errorf("%w, and no ControlNode says which k0s %s runs: make one reachable", errNoController, m.Name)
 		case version != "" && !sameVersion(version, nodes[i].Version):
-			return "", fmt.Errorf("%s runs k0s %s, and %s runs %s: finish the upgrade first", m.Name, nodes[i].Version, members[0].Name, version)
+			return "", fmt.Errorf("%s runs k0s %s, and %s runs %s: finish the upgrade first", m.Name, nodes[i].Version,
+				members[0].Name, version)
 		}
 		version = nodes[i].Version
 	}
 	v, err := k0s.ParseVersion(version)
 	if err == nil && !v.JoinsAsLearner() {
-		err = fmt.Errorf("%w, and by k0s %s new members vote at once, which could cost the quorum unseen: make one reachable", errNoController, v)
+		err = fmt.Errorf("%w, and by k0s %s new members vote at once, which could cost the quorum unseen: make one reachable",
+			errNoController, v)
 	}
 	return version, err
 }
@@ -239,7 +238,8 @@ func (h hearsay) Promote(_ context.Context, member etcd.Member) error {
 func (h hearsay) RemoveIdle(ctx context.Context, member etcd.Member) error {
 	const remedy = "remove it with `kubectl etcd-members remove` where a controller can be reached"
 	if member.ID == 0 {
-		return fmt.Errorf("etcd may have a member at %s that has not started, and %w to see: %s", member.PeerHost(), errNoController, remedy)
+		return fmt.Errorf("etcd may have a member at %s that has not started, and %w to see: %s", member.PeerHost(),
+			errNoController, remedy)
 	}
 	address, err := peerAddress(member)
 	if err != nil {

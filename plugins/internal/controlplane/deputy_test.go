@@ -147,13 +147,15 @@ func TestWhoStandsForTheControlPlane(t *testing.T) {
 			reachable(w, user)
 			w.hosts["10.10.1.2"].answer = nil
 		}, "cp2", ""},
+		"a bare host that was a member": {[]runtime.Object{cp1, etcdMemberObject("cp3", "10.10.2.2", "c3"), node1, controlNodeObject("cp3", "10.10.2.2", runningVersion)},
+			nil, "https://10.10.4.10:6443", ""},
 		"no kubeconfig":        {nil, func(w *world, _ *kube.Cluster) { w.o.UserAPI = nil }, "cp3", ""},
 		"another cluster":      {[]runtime.Object{etcdMemberObject("x", "10.99.0.2", "a1")}, nil, "cp3", ""},
 		"a cluster of old k0s": {[]runtime.Object{node1}, nil, "cp3", ""},
 		"an empty kubeconfig": {nil, func(w *world, _ *kube.Cluster) {
 			w.o.UserAPI, w.o.PresentAPI = nil, func() (*kube.Cluster, error) { return nil, errBroken }
-		}, "cp3", "no controller can be reached by SSH, nor is the control plane known otherwise: broken"},
-		"the API is out": {nil, asked, "cp3", "no controller can be reached by SSH: listing EtcdMember objects: broken"},
+		}, "cp3", "no controller can be reached by SSH, nor is the control plane known by the kubeconfig: broken"},
+		"the API is out": {nil, asked, "cp3", "no controller can be reached by SSH, nor is the control plane known by the kubeconfig: listing EtcdMember objects: broken"},
 		"no file": {nil, func(w *world, _ *kube.Cluster) { w.o.Fileless = true }, "cp3",
 			"no controller can be reached by SSH to read its k0s.yaml, which new controllers get: name a cluster file that has it"},
 		"no configuration": {nil, func(w *world, _ *kube.Cluster) { w.file.Cluster.K0s.Config = nil }, "cp3",

@@ -194,7 +194,7 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: see `journalctl -u k0scontroller` on %s", err, m.conn.Name())
+		return fmt.Errorf("%w%s: see `journalctl -u k0scontroller` on %s", err, m.complaint(ctx), m.conn.Name())
 	}
 	m.voter = true
 	line.Update("waiting for its API server")
@@ -202,6 +202,18 @@ func (c *Cluster) enter(ctx context.Context, m *machine) error {
 		return c.reseed(ctx, m)
 	}
 	return nil
+}
+
+// complaint is the last error in k0s's journal, for the end of a message; empty where none is known.
+func (m *machine) complaint(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, routeTimeout)
+	defer cancel()
+	const command = "journalctl -q -o cat -n 200 -u k0scontroller | grep -E '^Error: |level=(error|fatal)' | tail -n 1"
+	said, err := m.conn.Output(ctx, command, nil)
+	if err != nil || said == "" {
+		return ""
+	}
+	return "; the last error there: " + said
 }
 
 func (c *Cluster) awaitController(ctx context.Context, m *machine) error {

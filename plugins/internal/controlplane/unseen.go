@@ -16,8 +16,8 @@ import (
 // acceptUnseen lets controllers join though there are members whose hosts cannot be reached by SSH, where the API vouches
 // for those: their own API server is ready, which it is only while the etcd beside it serves reads that a quorum confirms,
 // it is of the same version, and k0s says that they have joined. Alarms are raised for all members alike, so the seed's
-// etcd knows them, or the API cannot write; what such a member itself takes for etcd's members is not known, and need not be, since it has applied
-// what the quorum has decided.
+// etcd knows them, or the API cannot write; what such a member itself takes for etcd's members is not known, and need not
+// be, since it has applied what the quorum has decided.
 func (c *Cluster) acceptUnseen(ctx context.Context, members []etcd.Member) {
 	var mu sync.Mutex
 	// Whom nobody vouches for stays among the problems.

@@ -74,9 +74,9 @@ func newBench(t *testing.T, balancers int) *bench {
 }
 
 // startSyncer runs the syncer, with its own defaults, for the first n load balancers, and waits until it is in step.
-func (b *bench) startSyncer(n int, flags ...string) *process {
+func (b *bench) startSyncer(n int) *process {
 	b.t.Helper()
-	p := b.site.startSyncer(b.folder, "bench", append([]string{"--resync=10s", b.balancersFlag(n), b.apiServersFlag()}, flags...)...)
+	p := b.site.startSyncer(b.folder, "bench", "--resync=10s", b.balancersFlag(n), b.apiServersFlag())
 	b.awaitSynced(p, n, nil)
 	return p
 }

@@ -139,7 +139,9 @@ func (b *bench) compare() {
 		return func() { b.sh(loadBalancer, "sed -i '"+script+"' /etc/haproxy/haproxy.cfg && systemctl reload haproxy") }
 	}
 	line := fmt.Sprintf(`\( *server .* %s:.*\)`, b.address(0))
+	b.eyes[0].anew = true
 	byHand := b.underLoad(edit("s/^"+line+"$/\\1 disabled/"), edit("s/^"+line+" disabled$/\\1/"), func(change func()) { change() })
+	b.eyes[0].anew = false
 	p := b.startSyncer(1)
 	ours := b.underLoad(func() { b.annotate(nodeName(0), `"true"`) }, func() { b.annotate(nodeName(0), "null") }, func(change func()) {
 		b.synced(p, 1, change)

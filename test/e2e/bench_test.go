@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -66,15 +68,15 @@ func newBench(t *testing.T, balancers int) *bench {
 	b.must(err)
 	connector := b.connector()
 	for _, name := range b.balancers {
-		b.eyes = append(b.eyes, &eye{b.connect(connector, b.ssh("root", name))})
+		b.eyes = append(b.eyes, &eye{host: b.connect(connector, b.ssh("root", name))})
 	}
 	return b
 }
 
 // startSyncer runs the syncer, with its own defaults, for the first n load balancers, and waits until it is in step.
-func (b *bench) startSyncer(n int, flags ...string) *process {
+func (b *bench) startSyncer(n int) *process {
 	b.t.Helper()
-	p := b.site.startSyncer(b.folder, "bench", append([]string{"--resync=10s", b.balancersFlag(n), b.apiServersFlag()}, flags...)...)
+	p := b.site.startSyncer(b.folder, "bench", "--resync=10s", b.balancersFlag(n), b.apiServersFlag())
 	b.awaitSynced(p, n, nil)
 	return p
 }
@@ -198,25 +200,71 @@ func parked(s server) bool  { return s.admin&adminMaint != 0 }
 func absent(servers []server) bool { return len(servers) == 0 }
 
 // eye looks at one HAProxy by its runtime API, over SSH.
-type eye struct{ host *host.Host }
+type eye struct {
+	host *host.Host
+	look *look // nil until it is needed
+	// anew makes each look one by a connection of its own: a reload leaves connections with the process that was there before.
+	anew bool
+}
 
-// servers are those of a controller. Each look is a connection of its own, since a reload leaves connections with the
-// process that was there before.
+// servers are those of a controller.
 func (e *eye) servers(ctx context.Context, address netip.Addr) ([]server, error) {
-	conn, err := e.host.DialContext(ctx, "unix", haproxy.DefaultSocketPath)
+	if e.look == nil {
+		conn, err := e.host.DialContext(ctx, "unix", haproxy.DefaultSocketPath)
+		if err != nil {
+			return nil, err
+		}
+		e.look = &look{conn, bufio.NewReader(conn)}
+		if _, err := e.look.ask("prompt"); err != nil {
+			e.close()
+			return nil, err
+		}
+	}
+	servers, err := e.look.servers(address)
+	if err != nil || e.anew {
+		e.close()
+	}
+	return servers, err
+}
+
+func (e *eye) close() {
+	if e.look != nil {
+		e.look.Close()
+		e.look = nil
+	}
+}
+
+// look is a connection to the runtime API, which ends each answer with a prompt.
+type look struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+func (l *look) ask(command string) (answer string, err error) {
+	if _, err := io.WriteString(l, command+"\n"); err != nil {
+		return "", err
+	}
+	for !strings.HasSuffix(answer, "\n>") {
+		part, err := l.answers.ReadString('>')
+		if err != nil {
+			return "", err
+		}
+		answer += part
+	}
+	_, err = l.answers.Discard(len(" "))
+	return answer, err
+}
+
+// servers are those of a controller.
+func (l *look) servers(address netip.Addr) (servers []server, err error) {
+	answer, err := l.ask("show servers state")
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "show servers state\n"); err != nil {
-		return nil, err
+	if !strings.HasPrefix(answer, "1\n") {
+		return nil, fmt.Errorf("HAProxy answered %q", answer)
 	}
-	text, err := io.ReadAll(conn)
-	if err != nil {
-		return nil, err
-	}
-	var servers []server
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(answer) {
 		// be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state ...
 		fields := strings.Fields(line)
 		if len(fields) < 7 || fields[4] != address.String() {
@@ -227,9 +275,6 @@ func (e *eye) servers(ctx context.Context, address netip.Addr) ([]server, error)
 			return nil, fmt.Errorf("reading %q: %w", line, err)
 		}
 		servers = append(servers, server{admin: admin, up: fields[5] == "2"})
-	}
-	if !strings.HasPrefix(string(text), "1\n") {
-		return nil, fmt.Errorf("HAProxy answered %q", text)
 	}
 	return servers, nil
 }
@@ -244,33 +289,13 @@ type moments struct{ making, shown, complete time.Duration }
 // time makes a change of a controller, and waits until the first n load balancers have shown it and are done with it.
 func (b *bench) time(n int, address netip.Addr, shown, complete state, change func()) moments {
 	b.t.Helper()
-	type seen struct {
-		shown, complete time.Time
-		err             error
-	}
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
 	watched := make(chan seen)
 	for _, e := range b.eyes[:n] {
-		go func() {
-			var s seen
-			pause := interval
-			for s.complete.IsZero() && s.err == nil {
-				servers, err := e.servers(ctx, address)
-				now := time.Now()
-				if err == nil && s.shown.IsZero() && shown(servers) {
-					s.shown, pause = now, 5*interval
-				}
-				if err == nil && !s.shown.IsZero() && complete(servers) {
-					s.complete = now
-				}
-				if ctx.Err() != nil {
-					s.err = fmt.Errorf("waiting for HAProxy on %s: %w, last seen: %+v", e.host.Name(), ctx.Err(), servers)
-				}
-				time.Sleep(pause) // an error may be that of a reload
-			}
-			watched <- s
-		}()
+		_, err := e.servers(ctx, address)
+		b.must(err)
+		go func() { watched <- e.watch(ctx, address, shown, complete) }()
 	}
 	start := time.Now()
 	change()
@@ -282,6 +307,34 @@ func (b *bench) time(n int, address netip.Addr, shown, complete state, change fu
 		m.shown, m.complete = max(m.shown, s.shown.Sub(made)), max(m.complete, s.complete.Sub(made))
 	}
 	return m
+}
+
+// seen is when one HAProxy showed a change and was done with it.
+type seen struct {
+	shown, complete time.Time
+	err             error
+}
+
+// watch looks at HAProxy until it is done with a change.
+func (e *eye) watch(ctx context.Context, address netip.Addr, shown, complete state) (s seen) {
+	defer e.close()
+	for pause := interval; s.complete.IsZero(); time.Sleep(pause) {
+		servers, err := e.servers(ctx, address)
+		now := time.Now()
+		switch {
+		case ctx.Err() != nil:
+			return seen{err: fmt.Errorf("waiting for HAProxy on %s: %w, last seen: %+v, %w", e.host.Name(), ctx.Err(), servers, err)}
+		case err != nil:
+			continue // it is being reloaded
+		}
+		if s.shown.IsZero() && shown(servers) {
+			s.shown, pause = now, 5*interval
+		}
+		if !s.shown.IsZero() && complete(servers) {
+			s.complete = now
+		}
+	}
+	return s
 }
 
 // spread is the median and the 99th percentile of durations.

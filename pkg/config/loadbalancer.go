@@ -18,7 +18,7 @@ type LoadBalancer struct {
 	SpareServers int           // unused servers that each backend keeps for controllers to come
 	DrainTimeout time.Duration // how long connections of a leaving controller may go on
 	Syncer       Syncer
-	Line         int           // of the document in the file; 0 when it was made from flags
+	Line         int // of the document in the file; 0 when it was made from flags
 }
 
 // LBHost is a machine that runs HAProxy.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -30,6 +31,9 @@ type LBHost struct {
 
 // Address returns the address that the controllers reach the host at, as Host.Address does.
 func (h *LBHost) Address() string { return addressOf(h.PrivateAddress, h.Conn) }
+
+// SSHPort returns where its sshd listens, as far as the file tells.
+func (h *LBHost) SSHPort() int { return cmp.Or(h.Conn.port(), defaultSSHPort) }
 
 // Ports are the three ports of a k0s control plane, the same on the load balancer and on the controllers.
 type Ports struct {

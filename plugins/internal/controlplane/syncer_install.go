@@ -202,7 +202,7 @@ func (c *Cluster) installSyncer(ctx context.Context) error {
 	if err := c.api.kube.Apply(ctx, slices.DeleteFunc(slices.Clone(w.stale), first)...); err != nil {
 		return err
 	}
-	return c.awaitSyncer(ctx)
+	return c.awaitPods(ctx)
 }
 
 // syncerWaits tells whether there is no Node that the syncer could run on.
@@ -211,7 +211,7 @@ func (c *Cluster) syncerWaits(ctx context.Context) (bool, error) {
 	return len(nodes) == 0, err
 }
 
-func (c *Cluster) awaitSyncer(ctx context.Context) error {
+func (c *Cluster) awaitPods(ctx context.Context) error {
 	line := c.report.Host("syncer")
 	waits, err := c.syncerWaits(ctx)
 	if err != nil {

@@ -20,9 +20,9 @@ build: ## Build the plugins, the syncer and its helper into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
 .PHONY: install
-install: build ## Install the plugins and what completes their arguments into PREFIX/bin (/usr/local)
+install: build ## Install the plugins, what completes their arguments and the syncer's helper into PREFIX/bin (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BIN)/kubectl-* completion/kubectl_complete-* $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN)/kubectl-* $(BIN)/ha-lb-helper completion/kubectl_complete-* $(DESTDIR)$(PREFIX)/bin
 
 .PHONY: release-snapshot
 release-snapshot: ## Make a release's archives for all platforms in dist/, and a krew index of them; publish nothing

@@ -1,4 +1,3 @@
-// Package manifests is not for importing: its tests build what kubectl apply -k would apply.
 package manifests
 
 import (
@@ -7,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -162,5 +163,81 @@ func TestCertificatesAreAllowedWithinAPolicyAlone(t *testing.T) {
 		"[signers] [kubernetes.io/kube-apiserver-client] [approve]"}
 	if !slices.Equal(rules, want) {
 		t.Errorf("%q", rules)
+	}
+}
+
+// TestObjectsAreThoseOfKustomize compares what a program applies with what kubectl apply -k does, but for the hash in the
+// ConfigMap's name.
+func TestObjectsAreThoseOfKustomize(t *testing.T) {
+	built := build(t, "certificates")
+	want := map[string]map[string]any{}
+	for _, r := range built.Resources() {
+		object, err := r.Map()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = []byte(regexp.MustCompile(`ha-syncer-config-[0-9a-z]+`).ReplaceAllString(string(text), "ha-syncer-config"))
+		var plain map[string]any
+		if err := json.Unmarshal(text, &plain); err != nil {
+			t.Fatal(err)
+		}
+		u := unstructured.Unstructured{Object: plain}
+		want[u.GetKind()+" "+u.GetNamespace()+" "+u.GetName()] = plain
+	}
+	objects, err := Objects(Settings{Image: "kubectl-ha/ha-syncer:latest", LoadBalancers: []string{"root@10.10.4.10"}, Certificates: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(objects) != len(want) || objects[0].GetKind() != "Namespace" {
+		t.Errorf("%d objects, the first a %s; kustomize builds %d", len(objects), objects[0].GetKind(), len(want))
+	}
+	for _, object := range objects {
+		text, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plain map[string]any
+		if err := json.Unmarshal(text, &plain); err != nil {
+			t.Fatal(err)
+		}
+		if name := object.GetKind() + " " + object.GetNamespace() + " " + object.GetName(); !reflect.DeepEqual(plain, want[name]) {
+			t.Errorf("%s: got\n%v\nwant\n%v", name, plain, want[name])
+		}
+	}
+}
+
+func TestSettingsGoIntoTheDeployment(t *testing.T) {
+	objects, err := Objects(Settings{
+		Image: "docker.io/x/y:1", LoadBalancers: []string{"a", "b"}, APIServers: []string{"10.0.0.1"},
+		Flags: []string{"--api-port=7443"}, Annotations: map[string]string{"kubectl-ha.io/image": "sha256:0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		var text []byte
+		if text, err = object.MarshalJSON(); err != nil {
+			t.Fatal(err)
+		}
+		var deployment appsv1.Deployment
+		switch object.GetKind() {
+		case "Deployment":
+			if err := json.Unmarshal(text, &deployment); err != nil {
+				t.Fatal(err)
+			}
+			container := deployment.Spec.Template.Spec.Containers[0]
+			if container.Image != "docker.io/x/y:1" || !slices.Contains(container.Args, "--api-port=7443") || len(container.Args) != 4 ||
+				deployment.Spec.Template.Annotations["kubectl-ha.io/image"] != "sha256:0" || deployment.Spec.Template.Labels == nil {
+				t.Errorf("%+v", deployment.Spec.Template)
+			}
+		case "ConfigMap":
+			if data := object.Object["data"]; object.GetName() == configMap && !reflect.DeepEqual(data, map[string]any{"loadBalancers": "a,b", "apiServers": "10.0.0.1"}) {
+				t.Errorf("%v", data)
+			}
+		}
 	}
 }

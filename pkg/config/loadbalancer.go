@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"cmp"
+	"net/netip"
+	"time"
+)
 
 // LoadBalancer is the document of kind LoadBalancer: the HAProxy in front of the control plane.
 type LoadBalancer struct {
@@ -14,7 +18,8 @@ type LoadBalancer struct {
 	Stats        Stats
 	SpareServers int           // unused servers that each backend keeps for controllers to come
 	DrainTimeout time.Duration // how long connections of a leaving controller may go on
-	Line         int           // of the document in the file; 0 when it was made from flags
+	Syncer       Syncer
+	Line         int // of the document in the file; 0 when it was made from flags
 }
 
 // LBHost is a machine that runs HAProxy.
@@ -26,6 +31,9 @@ type LBHost struct {
 
 // Address returns the address that the controllers reach the host at, as Host.Address does.
 func (h *LBHost) Address() string { return addressOf(h.PrivateAddress, h.Conn) }
+
+// SSHPort returns where its sshd listens, as far as the file tells.
+func (h *LBHost) SSHPort() int { return cmp.Or(h.Conn.port(), defaultSSHPort) }
 
 // Ports are the three ports of a k0s control plane, the same on the load balancer and on the controllers.
 type Ports struct {
@@ -47,4 +55,17 @@ const (
 type Stats struct {
 	Listen   string // "[address]:port"
 	Disabled bool
+}
+
+// Syncer says whether the in-cluster syncer is to be installed, and of what.
+type Syncer struct {
+	Enabled bool
+	// Image is its name in a registry; ImageArchive is an OCI archive on the user's machine that hosts get a copy of.
+	// One of the two is empty.
+	Image        string
+	ImageArchive string
+	Helper       string // ha-lb-helper on the user's machine; empty stands for the one that the plugin finds by itself
+	User         string // whom its key logs in as on the hosts; empty stands for the user of their connection
+	// Networks are those that servers may be in; none stands for the controllers' own addresses.
+	Networks []netip.Prefix
 }

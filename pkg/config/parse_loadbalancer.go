@@ -51,7 +51,7 @@ func (p *parser) loadBalancer(doc value) {
 	lb.Name = p.loadBalancerName(f.at("metadata").fields("name").at("name"))
 
 	spec := f.at("spec").fields(
-		"address", "hosts", "ports", "balance", "check", "configPath", "stats", "spareServers", "drainTimeout")
+		"address", "hosts", "ports", "balance", "check", "configPath", "stats", "spareServers", "drainTimeout", "syncer")
 	lb.Address = p.loadBalancerAddress(spec.at("address"))
 	hosts := spec.at("hosts")
 	for _, item := range hosts.items() {
@@ -76,6 +76,7 @@ func (p *parser) loadBalancer(doc value) {
 	if d := spec.at("drainTimeout").duration(); d > 0 {
 		lb.DrainTimeout = d
 	}
+	lb.Syncer = p.syncer(spec.at("syncer"))
 
 	for _, name := range []string{"address", "hosts", "stats"} {
 		p.file.lines["lb "+name] = spec.at(name).line

@@ -54,6 +54,7 @@ spec:
     - openSSH: {address: a, options: {A: b}}
     - localhost: {enabled: true}
     - localhost: true
+  syncer: {networks: [10.0.0.0/8]}
 `
 )
 

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -91,9 +92,19 @@ type loadBalancerText struct {
 			Listen   string `yaml:"listen"`
 			Disabled bool   `yaml:"disabled,omitempty"`
 		} `yaml:"stats"`
-		SpareServers int    `yaml:"spareServers"`
-		DrainTimeout string `yaml:"drainTimeout"`
+		SpareServers int         `yaml:"spareServers"`
+		DrainTimeout string      `yaml:"drainTimeout"`
+		Syncer       *syncerText `yaml:"syncer,omitempty"`
 	} `yaml:"spec"`
+}
+
+type syncerText struct {
+	Enabled      bool           `yaml:"enabled"`
+	Image        string         `yaml:"image,omitempty"`
+	ImageArchive string         `yaml:"imageArchive,omitempty"`
+	Helper       string         `yaml:"helper,omitempty"`
+	User         string         `yaml:"user,omitempty"`
+	Networks     []netip.Prefix `yaml:"networks,omitempty"`
 }
 
 func textOfHost(h *Host) hostText {
@@ -139,6 +150,9 @@ func textOfLoadBalancer(lb *LoadBalancer) loadBalancerText {
 	t.Spec.Balance, t.Spec.Check, t.Spec.ConfigPath = lb.Balance, lb.Check, literal(lb.ConfigPath)
 	t.Spec.Stats.Listen, t.Spec.Stats.Disabled = lb.Stats.Listen, lb.Stats.Disabled
 	t.Spec.SpareServers, t.Spec.DrainTimeout = lb.SpareServers, lb.DrainTimeout.String()
+	if s := lb.Syncer; s.Enabled {
+		t.Spec.Syncer = &syncerText{s.Enabled, s.Image, literal(s.ImageArchive), literal(s.Helper), s.User, s.Networks}
+	}
 	return t
 }
 
@@ -165,7 +179,7 @@ func (f *File) Portable(controllers []*Host, home string) (*Cluster, *LoadBalanc
 		})
 	}
 	lb := *f.LoadBalancer
-	lb.Hosts = nil
+	lb.Hosts, lb.Syncer = nil, Syncer{} // what installs it is on the user's machine
 	for _, h := range f.LoadBalancer.Hosts {
 		lb.Hosts = append(lb.Hosts, &LBHost{Conn: h.Conn.portable(h.Address(), home), PrivateAddress: h.PrivateAddress})
 	}

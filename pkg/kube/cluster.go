@@ -45,6 +45,7 @@ func Connect(kubeconfig []byte, dial DialFunc) (*Cluster, error) {
 func ConnectTo(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = 15 * time.Second
+	config.QPS = -1 // the API server itself keeps what is more urgent first; client-go's limit would take seconds
 	config.UserAgent = "kubectl-ha"
 	// k0s itself keeps default/kubernetes as Endpoints; that this API is deprecated is nothing a user can act on.
 	config.WarningHandler = rest.NoWarnings{}

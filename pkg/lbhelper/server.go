@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package lbhelper is all that the syncer's key may do on an HAProxy host: to say which controllers shall be in the
 // managed block, within a policy that is root's, and to bring a later client certificate for the health checks. It takes
 // HAProxy's lock, writes its file and speaks its runtime API locally, by the code of package haproxy that the plugins use

@@ -41,6 +41,7 @@ func replacement(c *controlplane.Cluster, hosts controlplane.Entries, leavesFirs
 		c.Renew("Renew the certificate by which HAProxy asks API servers whether they are ready"),
 	}
 	enter := []step.Step{
+		c.AllowSyncer("Let the syncer send connections to the new host, and run on it"),
 		c.Join("Join the new controller"),
 		c.BalanceAll("Send connections to it, too"),
 		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),

@@ -14,6 +14,7 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.InstallHAProxy("Install HAProxy"),
 		c.OpenFirewall("Let HAProxy through SELinux and firewalld"),
 		c.Stage("Put k0s on the new hosts"),
+		c.PutHelper("Put the syncer's helper on HAProxy's hosts, with what the syncer may do there"),
 		c.BalanceRunning("Put HAProxy in front of the running controllers"),
 		c.StartFirst("Start the first controller"),
 		c.Convert("Make running controllers answer at the load balancer's address"),
@@ -26,6 +27,7 @@ func steps(c *controlplane.Cluster) []step.Step {
 		c.RepointWorkers("Point the kubelets of existing workers to the load balancer"),
 		c.WriteKubeconfig("Write the kubeconfig"),
 		c.Note("Note in the cluster where HAProxy and the controllers are"),
+		c.InstallSyncer("Install the syncer, with a key of its own"),
 		c.Verify("Verify nodes, etcd members, the API and every HAProxy server"),
 		c.Hooks("Run the hosts' own commands from after (hooks)", "after"),
 	}

@@ -13,6 +13,7 @@ func steps(c *controlplane.Cluster, hosts controlplane.Entries) []step.Step {
 		c.Prepare("Give the new hosts their names and files"),
 		c.Stage("Put k0s on the new hosts"),
 		c.Renew("Renew the certificate by which HAProxy asks API servers whether they are ready"),
+		c.AllowSyncer("Let the syncer send connections to them, and run on them"),
 		c.Join("Join the controllers, one after another"),
 		c.BalanceAll("Send connections to them, too"),
 		c.ClearTokens("Overwrite join tokens that a run that was cut off left on hosts"),

@@ -54,9 +54,11 @@ func newBench(t *testing.T, balancers int) *bench {
 		hosts = append(hosts, fmt.Sprintf("%s=4.%d:haproxy", name, 10+i))
 	}
 	b.site = newSite(t, hosts...)
-	b.write(clusterFile{members: controller(guide[0]), balancers: b.balancers, more: []string{"address: " + b.lbAddress()}})
+	b.write(clusterFile{members: controller(guide[0]), balancers: b.balancers, more: []string{
+		"address: " + b.lbAddress(), b.askForSyncer(fmt.Sprintf(", networks: [%s]", b.Subnet().Masked())),
+	}})
 	b.mustInit()
-	b.syncerKey(b.balancers...)
+	b.syncerKey()
 	b.folder = b.serviceAccount()
 	var err error
 	b.config, err = clientcmd.BuildConfigFromFlags("", b.path("kubeconfig"))

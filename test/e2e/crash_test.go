@@ -14,7 +14,7 @@ import (
 func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "guide", "worker-1")
-	file := clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...)}
+	file := clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...), more: []string{s.askForSyncer("")}}
 	file.members[1].more = []string{`hooks: {apply: {after: ["touch /root/after"]}}`}
 	s.write(file)
 	r := s.killedEverywhere(haInit, []string{
@@ -32,6 +32,7 @@ func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 		t.Errorf("after completion nothing must be left to do: %s", r.stdout)
 	}
 	s.checkNoToken(guide[1])
+	s.checkHelper("root", s.syncerKey())
 }
 
 // checkNoToken sees that no join token, and no half a file, is left on a host.
@@ -86,7 +87,7 @@ func TestJoinKilledAtAnyStep(t *testing.T) {
 	s.mustInit()
 	s.write(file)
 	named, unnamed := s.host(guide[1]).Address().String(), s.host(guide[2]).Address().String()
-	r := s.killedEverywhere(haJoin, []string{"Renew the certificate", "Overwrite join tokens"}, named, unnamed, "--timeout=1m")
+	r := s.killedEverywhere(haJoin, []string{"Renew the certificate", "Let the syncer", "Overwrite join tokens"}, named, unnamed, "--timeout=1m")
 	// Killed at the very end, it has left nothing to do: the hosts are members already.
 	if r.code != 0 && !(r.code == 3 && strings.Contains(r.stderr, "it is a member of the control plane already")) {
 		t.Fatal("ha-join failed")

@@ -5,10 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,15 +25,11 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/kubectl-ha/kubectl-ha/manifests"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
-	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper"
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
 	"github.com/kubectl-ha/kubectl-ha/syncer"
 )
@@ -49,44 +43,28 @@ const (
 // helperPath is where the helper lies on the load balancer.
 const helperPath = "/usr/local/lib/kubectl-ha/ha-lb-helper"
 
-// syncerKey makes a key and installs the helper, bound to that key, on the load balancers; the guide's one when none is named.
-func (s *site) syncerKey(balancers ...string) ssh.Signer {
+// askForSyncer are the lines of a cluster file that ask for the syncer, of an image that was built here.
+func (s *site) askForSyncer(more string) string {
 	s.t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	s.must(err)
-	signer, err := ssh.NewSignerFromKey(private)
-	s.must(err)
-	block, err := ssh.MarshalPrivateKey(private, "")
-	s.must(err)
-	s.must(os.WriteFile(s.path("ssh-privatekey"), pem.EncodeToMemory(block), 0o600))
-	if len(balancers) == 0 {
-		balancers = []string{loadBalancer}
+	archive := s.path("ha-syncer.tar")
+	command := exec.Command("go", "run", "../../manifests/image", "-o", archive, "-name", "kubectl-ha/ha-syncer:e2e", "linux/"+runtime.GOARCH+"="+haSyncer)
+	if out, err := command.CombinedOutput(); err != nil {
+		s.t.Fatalf("making the image: %v\n%s", err, out)
 	}
-	for _, name := range balancers {
-		s.installHelper(name, signer.PublicKey())
-	}
-	return signer
+	return fmt.Sprintf("syncer: {enabled: true, imageArchive: %s%s}", archive, more)
 }
 
-func (s *site) installHelper(balancer string, key ssh.PublicKey) {
+// syncerKey is the key that ha-init has made for the syncer. What else is in the Secret lies beside it as files.
+func (s *site) syncerKey() ssh.Signer {
 	s.t.Helper()
-	program, err := os.ReadFile(absolute(s.t, haLBHelper))
+	secret, err := s.api().Client.CoreV1().Secrets(manifests.Namespace).Get(s.t.Context(), manifests.Secret, metav1.GetOptions{})
 	s.must(err)
-	policy, err := json.Marshal(lbhelper.Policy{
-		Name: "control-plane", Ports: lbhelper.Ports{KubeAPI: 6443, Konnectivity: 8132, ControllerJoin: 9443},
-		Check: haproxy.CheckReadyz, StatsListen: haproxy.DefaultStatsListen, Spares: 4,
-		CAFile: haproxy.DefaultCAFile, ClientFile: haproxy.DefaultClientFile, Networks: []netip.Prefix{s.Subnet().Masked()},
-		MaxServers: lbhelper.DefaultMaxServers, MaxRemovals: lbhelper.DefaultMaxRemovals,
-	})
+	for name, content := range secret.Data {
+		s.must(os.WriteFile(s.path(name), content, 0o600))
+	}
+	signer, err := ssh.ParsePrivateKey(secret.Data[manifests.SecretKey])
 	s.must(err)
-	s.sh(balancer, "mkdir -p "+filepath.Dir(helperPath)+" "+filepath.Dir(lbhelper.DefaultPolicyPath))
-	h := s.host(balancer)
-	s.must(h.WriteFile(s.t.Context(), helperPath, program, 0o755))
-	s.must(h.WriteFile(s.t.Context(), lbhelper.DefaultPolicyPath, policy, 0o644))
-	line := fmt.Sprintf("restrict,command=%q %s", helperPath, ssh.MarshalAuthorizedKey(key))
-	_, err = h.Exec(s.t.Context(), "cat >>/root/.ssh/authorized_keys", strings.NewReader(line))
-	s.must(err)
-	s.sh(balancer, helperPath+" -check")
+	return signer
 }
 
 func (s *site) must(err error) {
@@ -96,13 +74,13 @@ func (s *site) must(err error) {
 	}
 }
 
-// login connects to the load balancer by the key.
-func (s *site) login(key ssh.Signer) *ssh.Client {
+// login connects to the load balancer by the key, and knows it by what is in the Secret.
+func (s *site) login(user string, key ssh.Signer) *ssh.Client {
 	s.t.Helper()
-	check, err := knownhosts.New(s.KnownHosts())
+	check, err := knownhosts.New(s.path(manifests.SecretKnownHosts))
 	s.must(err)
 	client, err := ssh.Dial("tcp", netip.AddrPortFrom(s.host(loadBalancer).Address(), 22).String(), &ssh.ClientConfig{
-		User: "root", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: check,
+		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: check,
 		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: 10 * time.Second,
 	})
 	s.must(err)
@@ -111,8 +89,8 @@ func (s *site) login(key ssh.Signer) *ssh.Client {
 }
 
 // checkKey sees what the syncer's key can not do.
-func (s *site) checkKey(key ssh.Signer) {
-	client := s.login(key)
+func (s *site) checkKey(user string, key ssh.Signer) {
+	client := s.login(user, key)
 	for name, start := range map[string]func(*ssh.Session) error{
 		"a shell":          (*ssh.Session).Shell,
 		"a command":        func(session *ssh.Session) error { return session.Start("id; cat /etc/shadow; touch /run/owned") },
@@ -162,9 +140,9 @@ func (s *site) checkKey(key ssh.Signer) {
 }
 
 // checkHelper sees what the helper refuses, and that it changes nothing then.
-func (s *site) checkHelper(key ssh.Signer) {
+func (s *site) checkHelper(user string, key ssh.Signer) {
 	before := s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg")
-	session, err := s.login(key).NewSession()
+	session, err := s.login(user, key).NewSession()
 	s.must(err)
 	in, err := session.StdinPipe()
 	s.must(err)
@@ -205,40 +183,10 @@ func (s *site) checkHelper(key ssh.Signer) {
 	}
 }
 
-// serviceAccount applies the shipped manifests, all but what runs pods, and returns a folder as a pod has it.
+// serviceAccount returns a folder as a pod has it, for the ServiceAccount that ha-init has made.
 func (s *site) serviceAccount() string {
 	s.t.Helper()
-	overlay := s.path("overlay")
-	up, err := filepath.Rel(overlay, absolute(s.t, "../../manifests"))
-	s.must(err)
-	s.must(os.MkdirAll(overlay, 0o700))
-	lines := "resources: [" + up + "/base]\ncomponents: [" + up + "/components/certificates]\n"
-	s.must(os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(lines), 0o600))
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), overlay)
-	s.must(err)
-	rbac := schema.GroupVersion{Group: "rbac.authorization.k8s.io", Version: "v1"}
-	core := schema.GroupVersion{Version: "v1"}
-	admission := schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
-	resources := map[string]schema.GroupVersionResource{
-		"Namespace": core.WithResource("namespaces"), "ServiceAccount": core.WithResource("serviceaccounts"), "ConfigMap": core.WithResource("configmaps"),
-		"ClusterRole": rbac.WithResource("clusterroles"), "ClusterRoleBinding": rbac.WithResource("clusterrolebindings"),
-		"Role": rbac.WithResource("roles"), "RoleBinding": rbac.WithResource("rolebindings"),
-		"ValidatingAdmissionPolicy":        admission.WithResource("validatingadmissionpolicies"),
-		"ValidatingAdmissionPolicyBinding": admission.WithResource("validatingadmissionpolicybindings"),
-	}
 	cluster := s.api()
-	for _, r := range built.Resources() {
-		resource, ok := resources[r.GetKind()]
-		if !ok {
-			continue
-		}
-		text, err := r.MarshalJSON()
-		s.must(err)
-		object := &unstructured.Unstructured{}
-		s.must(object.UnmarshalJSON(text))
-		_, err = cluster.Dynamic.Resource(resource).Namespace(object.GetNamespace()).Create(s.t.Context(), object, metav1.CreateOptions{})
-		s.must(err)
-	}
 	token, err := cluster.Client.CoreV1().ServiceAccounts("kubectl-ha").CreateToken(s.t.Context(), "ha-syncer", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	s.must(err)
 	kubeconfig, err := clientcmd.LoadFromFile(s.path("kubeconfig"))
@@ -400,12 +348,72 @@ func (s *site) annotate(name, value string) {
 	s.must(err)
 }
 
-// TestSyncer runs the syncer against a control plane of two, by exactly the shipped permissions.
+// runsContainers tells whether the Nodes run any: those of the stand-in for k0s only say so.
+func (s *site) runsContainers() bool {
+	nodes, err := s.api().Client.CoreV1().Nodes().List(s.t.Context(), metav1.ListOptions{})
+	s.must(err)
+	return !strings.HasPrefix(nodes.Items[0].Status.NodeInfo.ContainerRuntimeVersion, "simulated:")
+}
+
+// checkPods sees the pods of the syncer put right what was changed by hand, and takes them out of the way.
+func (s *site) checkPods() {
+	pods, err := s.api().Client.CoreV1().Pods(manifests.Namespace).List(s.t.Context(), metav1.ListOptions{})
+	s.must(err)
+	for _, pod := range pods.Items {
+		for _, status := range pod.Status.ContainerStatuses {
+			s.t.Logf("%s on %s: ready %v, restarts %d, %s", pod.Name, pod.Spec.NodeName, status.Ready, status.RestartCount, status.ImageID)
+			if !status.Ready {
+				s.t.Errorf("%s does not run", pod.Name)
+			}
+		}
+	}
+	s.setMaintenance(guide[1])
+	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
+	scale := []byte(`{"spec":{"replicas":0}}`)
+	_, err = s.api().Client.AppsV1().Deployments(manifests.Namespace).Patch(s.t.Context(), manifests.Deployment, types.MergePatchType, scale, metav1.PatchOptions{})
+	s.must(err)
+	s.eventually("no pod is left", func(ctx context.Context) error {
+		pods, err := s.api().Client.CoreV1().Pods(manifests.Namespace).List(ctx, metav1.ListOptions{})
+		if err == nil && len(pods.Items) > 0 {
+			err = fmt.Errorf("%d pods", len(pods.Items))
+		}
+		return err
+	})
+}
+
+// setMaintenance takes a controller out by hand, at run time.
+func (s *site) setMaintenance(name string) {
+	s.sh(loadBalancer, "for b in kubeAPI_backend kubeAPI_open; do echo \"set server $b/"+name+" state maint\" | socat - UNIX:"+haproxy.DefaultSocketPath+"; done")
+}
+
+// syncerFingerprint is all of the syncer that a run that changes nothing must leave as it is.
+func (s *site) syncerFingerprint() string {
+	s.t.Helper()
+	var b strings.Builder
+	b.WriteString(s.sh(loadBalancer, "stat -c '%n %U %a %Y %i' /root/.ssh/authorized_keys /etc/kubectl-ha/* "+helperPath+" && sha256sum /root/.ssh/authorized_keys"))
+	for _, name := range guide[:2] {
+		b.WriteString(s.sh(name, "stat -c '%n %Y %i' /var/lib/k0s/images/ha-syncer.tar"))
+	}
+	client := s.api().Client
+	secret, err := client.CoreV1().Secrets(manifests.Namespace).Get(s.t.Context(), manifests.Secret, metav1.GetOptions{})
+	s.must(err)
+	deployment, err := client.AppsV1().Deployments(manifests.Namespace).Get(s.t.Context(), manifests.Deployment, metav1.GetOptions{})
+	s.must(err)
+	fmt.Fprintln(&b, secret.ResourceVersion, deployment.Generation)
+	return b.String()
+}
+
+// TestSyncer installs the syncer before a control plane of two, and runs it by exactly the permissions that it gets.
 func TestSyncer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, guide[0], guide[1], "haproxy:haproxy")
-	s.write(clusterFile{members: controllerWorker(guide[0], guide[1])})
+	file := clusterFile{members: controllerWorker(guide[0], guide[1]), more: []string{s.askForSyncer("")}}
+	s.write(file)
+	keys := s.sh(loadBalancer, `mkdir -p /root/.ssh && printf '# of somebody\n\nssh-ed25519 AAAA anna' | tee /root/.ssh/authorized_keys; chmod 640 /root/.ssh/authorized_keys`)
 	s.mustInit()
+	if now := s.sh(loadBalancer, "grep -v kubectl-ha: /root/.ssh/authorized_keys; stat -c %a /root/.ssh/authorized_keys"); now != keys+"\n640" {
+		t.Errorf("authorized_keys had\n%s\nand has\n%s", keys, now)
+	}
 	s.eventually("both are members", func(ctx context.Context) error {
 		nodes, err := s.api().Nodes(ctx)
 		if err == nil && len(nodes) != 2 {
@@ -415,8 +423,25 @@ func TestSyncer(t *testing.T) {
 	})
 	key := s.syncerKey()
 	t.Run("its key can do nothing else", func(t *testing.T) {
-		s.in(t).checkKey(key)
-		s.in(t).checkHelper(key)
+		s.in(t).checkKey("root", key)
+		s.in(t).checkHelper("root", key)
+	})
+	t.Run("a second run changes nothing", func(t *testing.T) {
+		s := s.in(t)
+		before := s.fingerprint() + s.syncerFingerprint()
+		if r := s.mustInit(); !strings.Contains(r.stdout, "Nothing was changed") {
+			t.Errorf("it must say so: %s", r.stdout)
+		}
+		if after := s.fingerprint() + s.syncerFingerprint(); after != before {
+			t.Errorf("before\n%s\nafter\n%s", before, after)
+		}
+	})
+	t.Run("its pods put right what was changed by hand", func(t *testing.T) {
+		s := s.in(t)
+		if !s.runsContainers() {
+			t.Skip("the stand-in for k0s runs none: a process under the syncer's ServiceAccount is tried instead")
+		}
+		s.checkPods()
 	})
 
 	folder := s.serviceAccount()
@@ -445,7 +470,7 @@ func TestSyncer(t *testing.T) {
 	})
 	t.Run("what is changed by hand is put right", func(t *testing.T) {
 		s := s.in(t)
-		s.sh(loadBalancer, "for b in kubeAPI_backend kubeAPI_open; do echo \"set server $b/"+guide[1]+" state maint\" | socat - UNIX:"+haproxy.DefaultSocketPath+"; done")
+		s.setMaintenance(guide[1])
 		s.awaitState(guide[1], "UP")
 	})
 	t.Run("cordon alone changes nothing", func(t *testing.T) {
@@ -485,6 +510,20 @@ func TestSyncer(t *testing.T) {
 	if !drained {
 		t.Errorf("no Event on the Node tells of it: %d others", len(events.Items))
 	}
+	t.Run("its key may log in as a user who has sudo", func(t *testing.T) {
+		s := s.in(t)
+		file.more = []string{s.askForSyncer(", user: ops")}
+		s.write(file)
+		s.mustInit()
+		s.checkKey("ops", key)
+		s.checkHelper("ops", key)
+		if got := s.sh(loadBalancer, "stat -c '%U %a' ~ops/.ssh/authorized_keys && grep -c kubectl-ha: ~ops/.ssh/authorized_keys && visudo -c -q && echo sudo works"); got != "ops 600\n1\nsudo works" {
+			t.Errorf("got %s", got)
+		}
+		if s.runsContainers() {
+			s.checkPods()
+		}
+	})
 }
 
 // wrongAddress is one of the lab's network where nobody is.

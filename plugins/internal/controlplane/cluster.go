@@ -27,6 +27,8 @@ type Cluster struct {
 	seed        *machine
 	version     string            // of k0s for new hosts; empty when what is on them decides
 	uploads     map[string]upload // by k0sBinaryPath
+	helpers     map[string]upload // ha-lb-helper, by architecture
+	archive     archive           // the syncer's image, when the file has an archive
 	report      *report.Reporter
 	api         *api     // the API server on the seed, once it runs
 	connections []remote // all that were opened, nil among them

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -90,7 +91,7 @@ func (h *fakeHost) Facts(context.Context) (*host.Facts, error) {
 	return &facts, nil
 }
 
-func (h *fakeHost) Output(_ context.Context, command string, _ io.Reader) (string, error) {
+func (h *fakeHost) Output(ctx context.Context, command string, _ io.Reader) (string, error) {
 	if file, looks := strings.CutPrefix(command, "if [ -e "); looks {
 		file, _, _ = strings.Cut(file, " ]")
 		if h.has(file) {
@@ -101,6 +102,13 @@ func (h *fakeHost) Output(_ context.Context, command string, _ io.Reader) (strin
 	if rest, looks := strings.CutPrefix(command, "readlink -f -- '"); looks {
 		file, _, _ := strings.Cut(rest, "'")
 		return file, nil
+	}
+	if rest, looks := strings.CutPrefix(command, "[ ! -f '"); looks {
+		file, _, _ := strings.Cut(rest, "'")
+		if content, err := h.ReadFile(ctx, file); err == nil {
+			return fmt.Sprintf("%x  -", sha256.Sum256(content)), nil
+		}
+		return "", nil
 	}
 	if h.answer != nil {
 		if out, err := h.answer(command); out != "" || err != nil {

@@ -32,6 +32,7 @@ func (c *Cluster) Preflight(ctx context.Context) error {
 	problems = append(problems, c.checkHAProxy(ctx)...)
 	problems = append(problems, c.checkRoutes(ctx)...)
 	problems = append(problems, c.checkKubeconfig()...)
+	problems = append(problems, c.checkSyncer(ctx)...)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

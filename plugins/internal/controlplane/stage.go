@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 )
 
-// upload is an executable on this machine that hosts get a copy of.
+// upload is a file on this machine that hosts get a copy of.
 type upload struct {
 	path   string
 	size   int64
@@ -178,17 +179,20 @@ func (c *Cluster) checkVersions(hosts []*machine) []error {
 }
 
 func (c *Cluster) upload(ctx context.Context, m *machine, u upload) error {
-	f, err := os.Open(u.path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	line := c.report.Host(m.name())
-	skipped, err := m.conn.Upload(ctx, f, u.size, u.digest, k0s.DefaultBinary, 0o755, func(done int64) {
-		line.Progress(done, u.size)
-	})
+	skipped, err := c.uploadTo(ctx, m.conn, m.name(), u, k0s.DefaultBinary, 0o755)
 	if err == nil && skipped {
-		line.Done("k0s is there already")
+		c.report.Host(m.name()).Done("k0s is there already")
 	}
 	return err
+}
+
+// uploadTo copies a file of this machine to a host, unless it is there already.
+func (c *Cluster) uploadTo(ctx context.Context, conn remote, name string, u upload, to string, mode fs.FileMode) (skipped bool, err error) {
+	f, err := os.Open(u.path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	line := c.report.Host(name)
+	return conn.Upload(ctx, f, u.size, u.digest, to, mode, func(done int64) { line.Progress(done, u.size) })
 }

@@ -94,6 +94,23 @@ func (c *Cluster) Note(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipNote, Detail: c.detailNote, Run: c.writeNote}
 }
 
+// PutHelper puts the syncer's helper, and what the syncer may do by it, on every load balancer, where the file asks for
+// the syncer.
+func (c *Cluster) PutHelper(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipHelper, Detail: c.detailHelper, Run: c.putHelper}
+}
+
+// InstallSyncer installs the syncer in the cluster, with a key of its own to every load balancer, where the file asks for
+// it.
+func (c *Cluster) InstallSyncer(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipSyncer, Detail: c.detailSyncer, Run: c.installSyncer}
+}
+
+// AllowSyncer lets a syncer that is installed send connections to the controllers that join, and run on them.
+func (c *Cluster) AllowSyncer(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipAllow, Detail: c.detailAllow, Run: c.allow}
+}
+
 // Verify awaits that everything is as it should be.
 func (c *Cluster) Verify(title string) step.Step {
 	return step.Step{Title: title, Run: c.verify, ReadOnly: true}

@@ -178,11 +178,11 @@ func (s *Screen) clone() *Screen {
 // Size returns columns and rows.
 func (s *Screen) Size() (columns, rows int) { return s.columns, s.rows }
 
-// Cells returns what is on the screen now, from its first row; rows at the end that were never used are left out.
+// Cells returns a copy of what is on the screen now, from its first row; rows at the end that were never used are left out.
 func (s *Screen) Cells() [][]Cell {
 	var cells [][]Cell
 	for _, l := range s.lines[s.top:] {
-		cells = append(cells, l.cells)
+		cells = append(cells, slices.Clone(l.cells))
 	}
 	return cells
 }

@@ -244,6 +244,7 @@ const (
 	green  = "32"
 	yellow = "33"
 	cyan   = "36"
+	bold   = "1"
 	dim    = "2"
 )
 

@@ -40,7 +40,11 @@ func NewScreen(columns, rows int) *Screen {
 	return &Screen{columns: columns, rows: rows, lines: make([]line, 1)}
 }
 
-var escape = regexp.MustCompile(`^\x1b\[([0-9;]*)([A-Za-z])`)
+// escape is a sequence, and begun the beginning of one.
+var (
+	escape = regexp.MustCompile(`^\x1b\[([0-9;]*)([A-Za-z])`)
+	begun  = regexp.MustCompile(`^\x1b(\[[0-9;]*)?$`)
+)
 
 // Write shows what a program writes. Its error says what this screen does not know, or what no terminal can do.
 func (s *Screen) Write(p []byte) (int, error) {
@@ -50,17 +54,17 @@ func (s *Screen) Write(p []byte) (int, error) {
 		if text[0] == '\x1b' {
 			m := escape.FindSubmatch(text)
 			switch {
-			case m == nil && len(text) > 16 || bytes.IndexByte(text[1:], '\x1b') >= 0 && m == nil:
-				return len(p), fmt.Errorf("escape sequence in %q: this screen does not know it", text[:min(16, len(text))])
-			case m == nil:
+			case m != nil:
+				text = text[len(m[0]):]
+				if err := s.obey(string(m[1]), string(m[2])); err != nil {
+					return len(p), err
+				}
+				continue
+			case begun.Match(text):
 				s.rest = bytes.Clone(text)
 				return len(p), nil
 			}
-			if err := s.obey(string(m[1]), string(m[2])); err != nil {
-				return len(p), err
-			}
-			text = text[len(m[0]):]
-			continue
+			return len(p), fmt.Errorf("escape sequence in %q: this screen does not know it", text[:min(16, len(text))])
 		}
 		if !utf8.FullRune(text) {
 			s.rest = bytes.Clone(text)

@@ -79,6 +79,10 @@ demo: build ## Three controllers behind HAProxy, set up by kubectl ha-init on th
 demo-down: ## Take the demo away
 	./test/demo.sh down
 
+.PHONY: recordings
+recordings: build ## Record docs/recordings/*.svg anew, from real runs on the lab
+	./test/recordings.sh
+
 .PHONY: bench-init
 bench-init: build ## Time ha-init beside the bare minimum done by hand
 	./test/bench-init.sh

@@ -19,35 +19,28 @@ func RemoveHost(path string, conn Connection) (removed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("reading cluster file: %w", err)
 	}
-	edited, err := textWithout(path, data, conn)
-	if err == nil && edited == nil {
-		return false, nil
+	edited, err := TextWithoutHost(path, data, conn)
+	if err != nil || edited == nil {
+		return false, err
 	}
-	if err == nil {
-		err = replace(path, edited)
-	}
-	if err != nil {
-		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
+	if err := replace(path, edited); err != nil {
+		return false, byHand(path, conn, err)
 	}
 	return true, nil
 }
 
-// HasHost tells whether the cluster file at path has an entry for RemoveHost to take out, or why it could not.
-func HasHost(path string, conn Connection) (bool, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return false, fmt.Errorf("reading cluster file: %w", err)
-	}
-	return TextHasHost(path, data, conn)
+func byHand(path string, conn Connection, err error) error {
+	return fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
 }
 
-// TextHasHost is HasHost for a file whose content is known, as one that has yet to be written.
-func TextHasHost(path string, data []byte, conn Connection) (bool, error) {
+// TextWithoutHost is what RemoveHost makes of a file with that content; nil when it has no entry for the host. The path is
+// for errors.
+func TextWithoutHost(path string, data []byte, conn Connection) ([]byte, error) {
 	edited, err := textWithout(path, data, conn)
 	if err != nil {
-		return false, fmt.Errorf("taking %s out of %s: %w: remove its entry by hand", conn, path, err)
+		return nil, byHand(path, conn, err)
 	}
-	return edited != nil, nil
+	return edited, nil
 }
 
 // textWithout is the file's content without the entry; nil when it has none.

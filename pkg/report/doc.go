@@ -1,7 +1,7 @@
 // Package report shows people and programs how a command's steps go on: a live tree on a terminal, plain lines
 // elsewhere, or JSON.
 //
-// As JSON, each line is one object with these fields, those without a value left out:
+// As JSON, each line is one object with these fields, those without a value left out (docs/reference/progress.md has more):
 //
 //	time     RFC 3339, with fractions of a second
 //	event    "step-started", "step-skipped", "step-done", "step-failed", "step-undone", "host", "host-done", "progress",

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/test/golden"
+	"github.com/kubectl-ha/kubectl-ha/test/terminal"
 )
 
 var _ step.Observer = (*Reporter)(nil)
@@ -45,6 +44,16 @@ func utf8Terminal(name string) string {
 func newReporter(mode Mode, out *bytes.Buffer, getenv func(string) string, size func() (int, int)) (*Reporter, *watch) {
 	w := newWatch()
 	return New(out, Options{Mode: mode, Now: w.Now, Getenv: getenv, Size: size, Tick: time.Hour}), w
+}
+
+// onScreen is what a terminal shows of an output.
+func onScreen(t *testing.T, out *bytes.Buffer) string {
+	t.Helper()
+	screen := terminal.NewScreen(size80x24())
+	if _, err := screen.Write(bytes.ReplaceAll(out.Bytes(), []byte("\n"), []byte("\r\n"))); err != nil {
+		t.Fatal(err)
+	}
+	return screen.String()
 }
 
 func size80x24() (int, int) { return 80, 24 }
@@ -102,35 +111,6 @@ func TestPlainAndJSON(t *testing.T) {
 	}
 }
 
-func TestTree(t *testing.T) {
-	for name, c := range map[string]struct {
-		getenv        func(string) string
-		columns, rows int
-	}{
-		"wide":     {utf8Terminal, 100, 24},
-		"narrow":   {utf8Terminal, 30, 24},
-		"no-color": {func(name string) string { return map[string]string{"NO_COLOR": "1", "LANG": "C.UTF-8"}[name] }, 80, 24},
-		"ascii":    {func(name string) string { return map[string]string{"LC_ALL": "C", "LANG": "en_US.UTF-8"}[name] }, 40, 24},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
-			r, w := newReporter(ModeTTY, &out, c.getenv, func() (int, int) { return c.columns, c.rows })
-			screen := newScreen(c.columns)
-			var seen strings.Builder
-			play(r, w, func(what string) {
-				r.redraw()
-				screen.write(t, out.String())
-				out.Reset()
-				fmt.Fprintf(&seen, "--- %s\n%s\n", what, screen)
-			})
-			if screen.column != 0 || screen.row != len(screen.lines)-1 {
-				t.Errorf("the cursor is left at line %d, column %d of %d lines", screen.row, screen.column, len(screen.lines))
-			}
-			golden.Compare(t, "tree-"+name, seen.String())
-		})
-	}
-}
-
 func TestColoursAreUsedUnlessNoColor(t *testing.T) {
 	for value, want := range map[string]bool{"": true, "1": false} {
 		var out bytes.Buffer
@@ -165,32 +145,7 @@ func TestQuestionIsNotMangled(t *testing.T) {
 	})
 	w.pass(time.Second)
 	r.redraw()
-	screen := newScreen(80)
-	screen.write(t, out.String())
-	golden.Compare(t, "question", screen.String()+"\n")
-	r.Close()
-}
-
-func TestTerminalThatIsResized(t *testing.T) {
-	var out bytes.Buffer
-	columns := 80
-	r, _ := newReporter(ModeTTY, &out, utf8Terminal, func() (int, int) { return columns, 24 })
-	r.Info("before")
-	r.StepStarted(0, 1, "Copy k0s to every host that has another version of it")
-	r.Host("root@a-long-name.example.com:22").Update("looking for an executable of k0s")
-	r.redraw()
-	screen := newScreen(80)
-	screen.write(t, out.String())
-	out.Reset()
-	columns = 30
-	screen.resize(30)
-	r.redraw()
-	screen.write(t, out.String())
-	out.Reset()
-	lines := strings.Split(screen.String(), "\n")
-	if len(lines) != 4 || lines[0] != "before" || !strings.HasPrefix(lines[2], "  └ root@a-long-name") {
-		t.Errorf("the screen is\n%s", screen)
-	}
+	golden.Compare(t, "question", onScreen(t, &out)+"\n")
 	r.Close()
 }
 
@@ -207,9 +162,7 @@ func TestMoreHostsThanRows(t *testing.T) {
 		}
 	}
 	r.redraw()
-	screen := newScreen(80)
-	screen.write(t, out.String())
-	golden.Compare(t, "many-hosts", screen.String()+"\n")
+	golden.Compare(t, "many-hosts", onScreen(t, &out)+"\n")
 	r.Close()
 }
 
@@ -263,79 +216,3 @@ func TestReporterMayBeUsedConcurrently(t *testing.T) {
 		r.Info("after the end")
 	}
 }
-
-// screen is a terminal that knows what the tree uses: newlines, "up", "erase below", colours; it wraps long lines and
-// reflows them when it is resized.
-type screen struct {
-	columns     int
-	lines       []string
-	row, column int
-}
-
-func newScreen(columns int) *screen { return &screen{columns: columns, lines: []string{""}} }
-
-var escape = regexp.MustCompile(`^\x1b\[([0-9;]*)([A-Za-z])`)
-
-func (s *screen) write(t *testing.T, text string) {
-	t.Helper()
-	for text != "" {
-		if m := escape.FindStringSubmatch(text); m != nil {
-			text = text[len(m[0]):]
-			switch m[2] {
-			case "A":
-				n, err := strconv.Atoi(m[1])
-				if err != nil || n > s.row {
-					t.Fatalf("up %s lines from line %d", m[1], s.row)
-				}
-				s.row -= n
-			case "J":
-				s.lines = s.lines[:s.row+1]
-				s.lines[s.row] = string([]rune(s.lines[s.row])[:s.column])
-			case "m":
-			default:
-				t.Fatalf("escape sequence %q", m[0])
-			}
-			continue
-		}
-		r := []rune(text)[0]
-		text = text[len(string(r)):]
-		switch {
-		case r == '\n':
-			s.newline()
-		case r == '\r':
-			s.column = 0
-		case r < ' ':
-			t.Fatalf("control character %q", r)
-		default:
-			if s.column == s.columns {
-				s.newline()
-			}
-			line := []rune(s.lines[s.row])
-			s.lines[s.row] = string(append(line[:s.column:s.column], r))
-			s.column++
-		}
-	}
-}
-
-func (s *screen) newline() {
-	s.row++
-	s.column = 0
-	if s.row == len(s.lines) {
-		s.lines = append(s.lines, "")
-	}
-}
-
-func (s *screen) resize(columns int) {
-	var lines []string
-	for _, line := range s.lines {
-		rest := []rune(line)
-		for len(rest) > columns {
-			lines = append(lines, string(rest[:columns]))
-			rest = rest[columns:]
-		}
-		lines = append(lines, string(rest))
-	}
-	s.columns, s.lines, s.row = columns, lines, len(lines)-1
-}
-
-func (s *screen) String() string { return strings.Join(s.lines, "\n") }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -12,7 +11,7 @@ type Screen struct {
 	out      io.Writer
 	size     func() (columns, rows int)
 	terminal bool
-	drawn    int // lines on the terminal that belong to the text
+	drawn    []int // how many characters each line has that is on the terminal
 	shown    bool
 }
 
@@ -39,11 +38,12 @@ func (s *Screen) Show(text string) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	lines = lines[:min(len(lines), max(1, rows-1))]
 	var b strings.Builder
-	b.WriteString(s.erase())
+	b.WriteString(s.erase(columns, rows))
 	for _, line := range lines {
-		b.WriteString(cutPainted(line, columns-1) + "\n")
+		line, length := cutPainted(line, columns-1)
+		b.WriteString(line + "\n")
+		s.drawn = append(s.drawn, length)
 	}
-	s.drawn = len(lines)
 	_, _ = io.WriteString(s.out, b.String()) // who watches may leave
 }
 
@@ -51,20 +51,17 @@ func (s *Screen) Show(text string) {
 func (s *Screen) Replaces() bool { return s.terminal }
 
 // Clear takes the text off the terminal.
-func (s *Screen) Clear() { _, _ = io.WriteString(s.out, s.erase()) }
+func (s *Screen) Clear() { _, _ = io.WriteString(s.out, s.erase(s.size())) }
 
-func (s *Screen) erase() string {
-	if s.drawn == 0 {
-		return ""
-	}
-	up := fmt.Sprintf("\x1b[%dA\r\x1b[J", s.drawn)
-	s.drawn = 0
-	return up
+func (s *Screen) erase(columns, rows int) string {
+	drawn := s.drawn
+	s.drawn = nil
+	return erasing(drawn, columns, rows)
 }
 
-// cutPainted shortens a line to so many characters, in which colours do not count.
-func cutPainted(line string, columns int) string {
-	length, colour := 0, false
+// cutPainted shortens a line to so many characters, in which colours do not count, and tells how many it has then.
+func cutPainted(line string, columns int) (short string, length int) {
+	colour := false
 	for i, r := range line {
 		switch {
 		case r == '\x1b':
@@ -73,14 +70,14 @@ func cutPainted(line string, columns int) string {
 			colour = r != 'm'
 		case length == columns:
 			if strings.Contains(line[i:], "\x1b") {
-				return line[:i] + "\x1b[0m"
+				return line[:i] + "\x1b[0m", length
 			}
-			return line[:i]
+			return line[:i], length
 		default:
 			length++
 		}
 	}
-	return line
+	return line, length
 }
 
 // Painter colours texts where colours are wanted: on a terminal, unless $NO_COLOR is set.
@@ -96,6 +93,9 @@ func (p Painter) Good(text string) string { return p.paint(green, text) }
 
 // Doubtful is for what people should look at.
 func (p Painter) Doubtful(text string) string { return p.paint(yellow, text) }
+
+// Strong is for what people should see first.
+func (p Painter) Strong(text string) string { return p.paint(bold, text) }
 
 // Bad is for what is broken.
 func (p Painter) Bad(text string) string { return p.paint(red, text) }

@@ -116,7 +116,7 @@ func (v *treeView) draw(finished ...string) {
 	}
 	columns, rows := v.options.Size()
 	var b strings.Builder
-	v.erase(&b, columns)
+	v.erase(&b, columns, rows)
 	for _, line := range finished {
 		b.WriteString(line + "\n")
 	}
@@ -130,16 +130,23 @@ func (v *treeView) draw(finished ...string) {
 	}
 }
 
-// erase takes the tree off the screen. In a terminal that became narrower since, its lines are wrapped.
-func (v *treeView) erase(b *strings.Builder, columns int) {
+// erase takes the tree off the screen.
+func (v *treeView) erase(b *strings.Builder, columns, rows int) {
+	b.WriteString(erasing(v.drawn, columns, rows))
+	v.drawn = v.drawn[:0]
+}
+
+// erasing takes lines of these lengths off the screen, below which the cursor is. In a terminal that became narrower
+// since, they are wrapped; what has scrolled away there is out of reach.
+func erasing(lengths []int, columns, rows int) string {
 	up := 0
-	for _, length := range v.drawn {
+	for _, length := range lengths {
 		up += max(1, (length+columns-1)/columns)
 	}
-	if up > 0 {
-		fmt.Fprintf(b, "\x1b[%dA\r\x1b[J", up)
+	if up = min(up, rows-1); up <= 0 {
+		return ""
 	}
-	v.drawn = v.drawn[:0]
+	return fmt.Sprintf("\x1b[%dA\r\x1b[J", up)
 }
 
 // tree is what is on the screen of the present step: no line as long as the terminal is wide, and fewer lines than it
@@ -207,9 +214,9 @@ func (h hostState) describe(now time.Time) string {
 
 func (v *treeView) suspend() {
 	v.suspended = true
-	columns, _ := v.options.Size()
+	columns, rows := v.options.Size()
 	var b strings.Builder
-	v.erase(&b, columns)
+	v.erase(&b, columns, rows)
 	_, _ = io.WriteString(v.out, b.String())
 }
 
@@ -237,6 +244,7 @@ const (
 	green  = "32"
 	yellow = "33"
 	cyan   = "36"
+	bold   = "1"
 	dim    = "2"
 )
 

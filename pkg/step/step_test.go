@@ -44,8 +44,11 @@ func TestStepsRunInOrderAndWhatIsDoneIsSkipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Result{Changed: 2, Skipped: 1}); result != want {
-		t.Errorf("got %+v, want %+v", result, want)
+	if result.Changed != 2 || result.Skipped != 1 || result.Elapsed <= 0 {
+		t.Errorf("got %+v", result)
+	}
+	if got, want := (Result{9, 7, 58149 * time.Millisecond}).String(), "9 steps run in 58.1s, 7 not needed"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	want := []string{"start 0/4 a", "run a", "done 0/4 a", "skip 1/4 b: already there", "start 2/4 c", "run c", "done 2/4 c",
 		"start 3/4 d", "run d", "done 3/4 d"}

@@ -1,6 +1,7 @@
 package etcdmembers
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -56,7 +57,7 @@ type cell struct {
 	paint func(string) string
 }
 
-// printTable writes the members in columns. Colours are put on after the columns are as wide as they need be.
+// printTable writes the members in columns.
 func (l memberList) printTable(out io.Writer, wide bool, paint report.Painter) {
 	header := []string{"NAME", "ID", "STATUS", "ROLE", "PEER URL", "CLIENT URL"}
 	if wide {
@@ -72,6 +73,12 @@ func (l memberList) printTable(out io.Writer, wide bool, paint report.Painter) {
 		}
 		lines = append(lines, line)
 	}
+	writeTable(out, lines, 3)
+}
+
+// writeTable writes lines in columns, with so many spaces between them. Colours are put on after the columns are as wide as
+// they need be.
+func writeTable(out io.Writer, lines [][]cell, gap int) {
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {
 		for i, c := range line {
@@ -87,7 +94,7 @@ func (l memberList) printTable(out io.Writer, wide bool, paint report.Painter) {
 			}
 			b.WriteString(text)
 			if i < len(line)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+3))
+				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+gap))
 			}
 		}
 		fmt.Fprintln(out, b.String())
@@ -127,12 +134,7 @@ func (r row) details() []string {
 	return []string{d.Version, sizeText(d.DBSize), sizeText(d.DBInUse), fmt.Sprint(d.RaftTerm), fmt.Sprint(d.RaftIndex), lag, latency}
 }
 
-func orDash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
-}
+func orDash(text string) string { return cmp.Or(text, "-") }
 
 func oneLine(texts []string) string {
 	return strings.Join(strings.Fields(strings.Join(texts, "; ")), " ")
@@ -154,6 +156,11 @@ func sizeText(n int64) string {
 // printJudgement states the quorum, and what is wrong or worth knowing.
 func (l memberList) printJudgement(out io.Writer, paint report.Painter) {
 	fmt.Fprintf(out, "\n%s\n", l.Quorum.sentence(paint))
+	l.printFindings(out, paint)
+}
+
+// printFindings says what is wrong or worth knowing.
+func (l memberList) printFindings(out io.Writer, paint report.Painter) {
 	for _, problem := range l.Problems {
 		fmt.Fprintf(out, "%s %s\n", paint.Bad("problem:"), indented(problem))
 	}

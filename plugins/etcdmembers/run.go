@@ -1,6 +1,7 @@
 package etcdmembers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,6 +127,7 @@ func (o *Options) verdict(l memberList) error {
 // watch shows the members again and again until it is interrupted, which is its ordinary end.
 func (o *Options) watch(ctx context.Context, see func(context.Context, time.Duration) (memberList, error)) error {
 	screen, paint := report.NewScreen(o.Out), report.NewPainter(o.Out)
+	board := dashboard{title: o.title(), wide: o.Output == "wide", paint: paint}
 	ticker := time.NewTicker(o.Interval)
 	defer ticker.Stop()
 	patience := time.Duration(0) // the first look may ask the user about host keys
@@ -135,10 +137,15 @@ func (o *Options) watch(ctx context.Context, see func(context.Context, time.Dura
 			return nil
 		}
 		var text strings.Builder
-		if err != nil {
+		switch {
+		case err != nil:
 			fmt.Fprintf(&text, "%s %s\n", paint.Bad("error:"), indented(err.Error()))
-		} else if err := l.print(&text, o.Output, paint); err != nil {
-			return err
+		case screen.Replaces() && (o.Output == "table" || o.Output == "wide"):
+			board.draw(&text, l, time.Now())
+		default:
+			if err := l.print(&text, o.Output, paint); err != nil {
+				return err
+			}
 		}
 		if l.Warning != "" {
 			fmt.Fprintf(&text, "%s %s\n", paint.Doubtful("warning:"), l.Warning)
@@ -151,4 +158,15 @@ func (o *Options) watch(ctx context.Context, see func(context.Context, time.Dura
 		case <-ticker.C:
 		}
 	}
+}
+
+// title says which cluster's etcd is watched.
+func (o *Options) title() string {
+	name := ""
+	if o.file != nil {
+		name = o.file.Cluster.Name
+	} else if raw, err := o.Kube.ToRawKubeConfigLoader().RawConfig(); err == nil {
+		name = cmp.Or(*o.Kube.Context, raw.CurrentContext)
+	}
+	return strings.TrimSuffix("etcd of "+report.Printable(name), " of ")
 }

@@ -124,16 +124,21 @@ func (o *Options) Run(ctx context.Context) error {
 		operation.Steps = func(c *controlplane.Cluster) []step.Step {
 			return replacement(c, o.ReplacedBy.Entries, c.LeavesFirst())
 		}
-		operation.Summary = func(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.ReplacementAftermath()) }
+		operation.Summary = func(out io.Writer, c *controlplane.Cluster, result step.Result) {
+			say(out, c.ReplacementAftermath(), result)
+		}
 	}
 	return operation.Run(ctx)
 }
 
 // summary says what has come of a run, and what is left to do.
-func summary(out io.Writer, c *controlplane.Cluster, _ step.Result) { say(out, c.Aftermath()) }
+func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
+	say(out, c.Aftermath(), result)
+}
 
-func say(out io.Writer, lines []string) {
+func say(out io.Writer, lines []string, result step.Result) {
 	for _, line := range lines {
 		fmt.Fprintln(out, line)
 	}
+	fmt.Fprintf(out, "%s.\n", result)
 }

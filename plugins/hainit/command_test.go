@@ -147,10 +147,10 @@ func TestSummary(t *testing.T) {
 		change func(o *Options)
 	}{
 		{"nothing to do", step.Result{Skipped: 16}, func(*Options) {}},
-		{"a kubeconfig of its own", step.Result{Changed: 9, Skipped: 7}, func(*Options) {}},
-		{"no kubeconfig", step.Result{Changed: 9, Skipped: 7}, func(o *Options) { o.WriteKubeconfig = "" }},
-		{"the user's kubeconfig", step.Result{Changed: 9, Skipped: 7}, func(o *Options) { o.MergeKubeconfig = true }},
-		{"a kubeconfig of the user's", step.Result{Changed: 9, Skipped: 7}, func(o *Options) { o.MergeKubeconfig, o.Kubeconfig = true, "mine" }},
+		{"a kubeconfig of its own", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(*Options) {}},
+		{"no kubeconfig", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(o *Options) { o.WriteKubeconfig = "" }},
+		{"the user's kubeconfig", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(o *Options) { o.MergeKubeconfig = true }},
+		{"a kubeconfig of the user's", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(o *Options) { o.MergeKubeconfig, o.Kubeconfig = true, "mine" }},
 	} {
 		changed := *o
 		c.change(&changed)

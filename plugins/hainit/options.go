@@ -64,8 +64,8 @@ func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 			c.Address(), c.Controllers())
 		return
 	}
-	fmt.Fprintf(out, "The control plane at %s is highly available: %d controllers, %d steps run, %d not needed.\n",
-		c.Address(), c.Controllers(), result.Changed, result.Skipped)
+	fmt.Fprintf(out, "The control plane at %s is highly available: %d controllers, %s.\n",
+		c.Address(), c.Controllers(), result)
 	if flags := c.KubectlFlags(); flags != "" {
 		fmt.Fprintf(out, "Next: kubectl %s get nodes\n", flags)
 	}

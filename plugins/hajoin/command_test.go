@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -161,8 +162,8 @@ func TestSummary(t *testing.T) {
 		want   string
 	}{
 		"nothing": {step.Result{Skipped: 9}, "Nobody is left to join: the control plane at 10.10.4.10 has 3 controllers. Nothing was changed.\n"},
-		"the end of a run that was cut off": {step.Result{Changed: 2, Skipped: 7},
-			"The control plane at 10.10.4.10 has 3 controllers, 2 steps run, 7 not needed.\n"},
+		"the end of a run that was cut off": {step.Result{Changed: 2, Skipped: 7, Elapsed: 12 * time.Second},
+			"The control plane at 10.10.4.10 has 3 controllers, 2 steps run in 12.0s, 7 not needed.\n"},
 	} {
 		var out bytes.Buffer
 		summary(&out, controlplane.New(o.Cluster, o.Settings), c.result)

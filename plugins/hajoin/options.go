@@ -94,6 +94,5 @@ func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 	if joiners := c.Joiners(); joiners != "" {
 		fmt.Fprintf(out, "Joined: %s.\n", joiners)
 	}
-	fmt.Fprintf(out, "The control plane at %s has %d controllers, %d steps run, %d not needed.\n",
-		c.Address(), c.Members(), result.Changed, result.Skipped)
+	fmt.Fprintf(out, "The control plane at %s has %d controllers, %s.\n", c.Address(), c.Members(), result)
 }

@@ -87,6 +87,9 @@ func describeFlags(page *strings.Builder, flags *pflag.FlagSet) {
 			value = "`" + flag.DefValue + "`"
 		}
 		_, usage := pflag.UnquoteUsage(flag)
+		if flag.Name == "progress" {
+			usage = strings.Replace(usage, "json", "[json](progress.md)", 1)
+		}
 		fmt.Fprintf(page, "| %s | %s | %s |\n", name, value, strings.ReplaceAll(usage, "|", `\|`))
 	})
 	page.WriteString("\n")

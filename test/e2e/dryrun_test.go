@@ -3,11 +3,13 @@
 package e2e
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/kubectl-ha/kubectl-ha/test/terminal"
 )
 
 func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
@@ -19,19 +21,59 @@ func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
 	if after := s.everything(); after != before {
 		t.Errorf("a dry run changed something:\n%s\nbecame\n%s", before, after)
 	}
-	var planned []string
-	for _, match := range regexp.MustCompile(`(?m)^ *\d+\. run +(.*)$`).FindAllStringSubmatch(dry.stdout, -1) {
-		planned = append(planned, match[1])
-	}
-	r := s.mustInit("--progress=json")
-	var ran []string
-	for line := range strings.Lines(r.stderr) {
-		var event struct{ Event, Title string }
-		if json.Unmarshal([]byte(line), &event) == nil && event.Event == "step-done" {
-			ran = append(ran, event.Title)
-		}
-	}
-	if !slices.Equal(planned, ran) {
+	planned := titles(`(?m)^ *\d+\. run +(.*)$`, dry.stdout)
+	screen := s.initOnATerminal()
+	if ran := titles(`(?m)^✓ (.*) \(\d+\.\ds\)$`, screen); len(planned) == 0 || !slices.Equal(planned, ran) {
 		t.Errorf("planned\n%q\nran\n%q", planned, ran)
 	}
+}
+
+// titles are the steps of what was printed.
+func titles(pattern, text string) []string {
+	var found []string
+	for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		found = append(found, match[1])
+	}
+	return found
+}
+
+// initOnATerminal runs ha-init as a person does, who widens the terminal while k0s is uploaded. It returns what is there
+// in the end: what was live is gone, and the result stands below the steps.
+func (s *site) initOnATerminal() string {
+	s.t.Helper()
+	var pty *terminal.PTY
+	var widen sync.Once
+	uploading := regexp.MustCompile(`└ .*: \d+% of \d+ MB, \d+ MB/s, [\d.]+s left\n`)
+	pty, err := terminal.Open(80, 24, func(screen *terminal.Screen) {
+		if uploading.MatchString(screen.String()) {
+			widen.Do(func() {
+				s.t.Logf("before it is widened:\n%s", screen)
+				if err := pty.Resize(200, 50); err != nil {
+					s.t.Error(err)
+				}
+			})
+		}
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer pty.Close()
+	command := s.command(s.t.Context(), haInit, "-f", s.path("cluster.yaml"))
+	command.Env = append(command.Env, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "NO_COLOR=")
+	ran := pty.Run(command)
+	screen, err := pty.Settle()
+	s.t.Logf("at the end:\n%s", screen)
+	if ran != nil || err != nil {
+		s.t.Fatal(ran)
+	}
+	if columns, _ := screen.Size(); columns != 200 {
+		s.t.Error("nobody saw an upload with its rate and the time left")
+	}
+	if !screen.AtLineStart() || !screen.Coloured() || strings.ContainsAny(screen.String(), "└⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏") {
+		s.t.Error("the terminal is not left with colours, without the live lines, and at the start of a line")
+	}
+	if !strings.Contains(screen.String(), "highly available") {
+		s.t.Error("the result is not there")
+	}
+	return screen.String()
 }

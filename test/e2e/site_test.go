@@ -122,12 +122,19 @@ func (s *site) haInitContext(ctx context.Context, args ...string) result {
 	return s.run(ctx, haInit, append([]string{"-f", s.path("cluster.yaml")}, args...)...)
 }
 
-// run runs a plugin in the site's folder, without a terminal; when ctx ends, it is killed as by `kill -9`.
-func (s *site) run(ctx context.Context, plugin string, args ...string) result {
+// command is a plugin in the site's folder.
+func (s *site) command(ctx context.Context, plugin string, args ...string) *exec.Cmd {
 	s.t.Helper()
 	command := exec.CommandContext(ctx, absolute(s.t, plugin), args...)
 	command.Dir = s.dir
 	command.Env = append(os.Environ(), "SSH_KNOWN_HOSTS="+s.KnownHosts(), "SSH_AUTH_SOCK=")
+	return command
+}
+
+// run runs a plugin in the site's folder, without a terminal; when ctx ends, it is killed as by `kill -9`.
+func (s *site) run(ctx context.Context, plugin string, args ...string) result {
+	s.t.Helper()
+	command := s.command(ctx, plugin, args...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	start := time.Now()

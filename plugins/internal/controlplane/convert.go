@@ -38,12 +38,16 @@ func (c *Cluster) skipConvert(context.Context) (string, error) {
 func (c *Cluster) detailConvert(ctx context.Context) ([]string, error) {
 	var lines []string
 	for _, m := range c.unbalanced() {
-		_, changes := c.withAddresses(m.config, m)
-		if len(changes) == 0 {
-			lines = append(lines, m.name()+": restart k0s")
-			continue
+		object, changes := c.withAddresses(m.config, m)
+		what := "restart k0s"
+		if len(changes) > 0 {
+			what = k0s.ConfigPath + ": " + strings.Join(changes, ", ") + "; " + what
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s: %s; restart k0s", m.name(), k0s.ConfigPath, strings.Join(changes, ", ")))
+		detail, err := m.detailConfig(ctx, object, what)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, detail...)
 	}
 	strangers, err := c.strangers(ctx)
 	return append(lines, strangers...), err

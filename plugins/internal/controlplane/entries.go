@@ -146,12 +146,12 @@ func (e Entries) Add(title string) step.Step {
 			return "", nil
 		},
 		Detail: func(context.Context) ([]string, error) {
-			file, err := e.added()
-			var lines []string
-			for _, entry := range file.entries {
-				lines = append(lines, strings.Split("- "+strings.ReplaceAll(entry, "\n", "\n  "), "\n")...)
+			before, err := os.ReadFile(e.path)
+			if err != nil {
+				return nil, fmt.Errorf("reading cluster file: %w", err)
 			}
-			return lines, err
+			file, err := e.addedTo(e.path, before)
+			return diffLines(e.path, before, file.data), err
 		},
 		Run: func(context.Context) error {
 			file, err := e.added()

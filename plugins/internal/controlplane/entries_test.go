@@ -3,6 +3,7 @@ package controlplane
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,13 @@ func letIn(t *testing.T, targets ...string) (*Options, Growth, Entries) {
 	return &o, growth, entries
 }
 
+// changed is what a diff adds and removes.
+func changed(diff []string) string {
+	return strings.Join(slices.DeleteFunc(diff, func(line string) bool {
+		return !strings.HasPrefix(line, "+ ") && !strings.HasPrefix(line, "- ")
+	}), "\n")
+}
+
 func TestTheFileGetsTheEntriesThatItLacks(t *testing.T) {
 	o, _, entries := letIn(t, "10.10.1.2", "10.10.5.2")
 	const entry = "{role: controller+worker, noTaints: true, ssh: {address: 10.10.5.2, user: root}}"
@@ -34,7 +42,7 @@ func TestTheFileGetsTheEntriesThatItLacks(t *testing.T) {
 	if reason, err := s.Skip(t.Context()); reason != "" || err != nil {
 		t.Errorf("got %q, %v", reason, err)
 	}
-	if lines, err := s.Detail(t.Context()); strings.Join(lines, "\n") != "- "+entry || err != nil {
+	if lines, err := s.Detail(t.Context()); changed(lines) != "+    - "+entry || err != nil {
 		t.Errorf("got %q, %v", lines, err)
 	}
 	if reason, err := entries.Kept().Add("Add it").Skip(t.Context()); reason != "not wanted (--edit-file=false): add the entry of 10.10.5.2 yourself" || err != nil {

@@ -65,6 +65,19 @@ func (c *Cluster) install(ctx context.Context, m *machine, tokenFile string) err
 	})
 }
 
+// detailConfig says what is done on the host, and shows what becomes of its k0s.yaml.
+func (m *machine) detailConfig(ctx context.Context, object config.Object, what string) ([]string, error) {
+	before, err := m.conn.ReadFile(ctx, k0s.ConfigPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, at(m.host.Conn, err)
+	}
+	after, err := object.YAML()
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{m.name() + ": " + what}, diffLines(k0s.ConfigPath, before, after)...), nil
+}
+
 // backupSuffix marks the copy of a k0s.yaml from before this command changed it for the first time.
 const backupSuffix = ".kubectl-ha-backup"
 

@@ -44,8 +44,12 @@ func (c *Cluster) detailJoin(ctx context.Context) ([]string, error) {
 			lines = append(lines, m.name()+": start k0s")
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s: write k0s.yaml, install and start k0s, wait until it votes in etcd and its "+
-			"API server is ready", m.name()))
+		detail, err := m.detailConfig(ctx, c.newConfig(m), "write k0s.yaml, install and start k0s, wait until it votes in etcd "+
+			"and its API server is ready")
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, detail...)
 	}
 	return lines, nil
 }

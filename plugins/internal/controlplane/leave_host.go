@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
@@ -87,29 +88,37 @@ func (c *Cluster) skipEdit(context.Context) (string, error) {
 	if !l.EditFile {
 		return "not wanted (--edit-file=false): remove the entry of " + l.entry.Conn.String() + " yourself", nil
 	}
-	there, err := c.hasEntry()
-	if err != nil || there {
+	_, after, err := c.edited()
+	if err != nil || after != nil {
 		return "", err
 	}
 	return "the file does not name the host any more", nil
 }
 
-// hasEntry tells whether the file names the host, or why its entry cannot be taken out. The only entry can once the one of
-// its replacement is there.
-func (c *Cluster) hasEntry() (bool, error) {
+// edited is the file before its entry is taken out, and after that: nil when the file does not name the host. The error
+// says why its entry cannot be taken out. The only entry can once the one of its replacement is there.
+func (c *Cluster) edited() (before, after []byte, err error) {
 	l := c.leaving
-	if l.ReplacedBy == nil {
-		return config.HasHost(c.file.Name, l.entry.Conn)
+	if l.ReplacedBy != nil {
+		file, err := l.ReplacedBy.Entries.added()
+		if err != nil {
+			return nil, nil, err
+		}
+		before = file.data
+	} else if before, err = os.ReadFile(c.file.Name); err != nil {
+		return nil, nil, fmt.Errorf("reading cluster file: %w", err)
 	}
-	file, err := l.ReplacedBy.Entries.added()
-	if err != nil {
-		return false, err
-	}
-	return config.TextHasHost(c.file.Name, file.data, l.entry.Conn)
+	after, err = config.TextWithoutHost(c.file.Name, before, l.entry.Conn)
+	return before, after, err
 }
 
 func (c *Cluster) detailEdit(context.Context) ([]string, error) {
-	return []string{fmt.Sprintf("%s: remove the entry of %s", c.file.Name, c.leaving.entry.Conn)}, nil
+	before, after, err := c.edited()
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{fmt.Sprintf("%s: remove the entry of %s", c.file.Name, c.leaving.entry.Conn)},
+		diffLines(c.file.Name, before, after)...), nil
 }
 
 func (c *Cluster) edit(context.Context) error {

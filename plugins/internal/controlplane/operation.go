@@ -1,12 +1,15 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/pkg/report"
@@ -113,6 +116,20 @@ func (c *Cluster) lock(ctx context.Context, command string) (locked context.Cont
 		release()
 		unlockFiles()
 	}, nil
+}
+
+// diffLines shows what becomes of a cluster file or a k0s.yaml, without what may be secret in it.
+func diffLines(path string, before, after []byte) []string {
+	if bytes.Equal(before, after) {
+		return nil
+	}
+	shownBefore, errBefore := config.Redact(before)
+	shownAfter, errAfter := config.Redact(after)
+	diff := haproxy.Diff(path, shownBefore, shownAfter)
+	if diff == "" || errBefore != nil || errAfter != nil {
+		return []string{path + " changes in what may be secret and is not shown"}
+	}
+	return strings.Split(strings.TrimRight(diff, "\n"), "\n")
 }
 
 // printPlan prints the steps that a run would take.

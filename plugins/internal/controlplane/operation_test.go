@@ -31,6 +31,9 @@ func TestDryRun(t *testing.T) {
 			w.file.Cluster.Hosts[0].Hostname = "cp-1"
 			w.file.Cluster.Hosts[0].Files = []config.UploadFile{{Data: "x", Dst: "/etc/motd"}}
 			w.file.Cluster.Hosts[1].UploadBinary = true
+			w.file.Cluster.K0s.Config["spec"] = map[string]any{"extensions": map[string]any{"helm": map[string]any{
+				"repositories": []any{map[string]any{"name": "ours", "username": "me", "password": "hunter2"}},
+			}}}
 			w.hosts["10.10.4.10"].facts.SELinux = "enforcing"
 			w.hosts["10.10.4.10"].fail["run getsebool haproxy_connect_any | grep -q 'on$'"] = errBroken
 		},
@@ -60,6 +63,9 @@ func TestDryRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden.Compare(t, name, withoutDiff(out.String()))
+			if strings.Contains(out.String(), "hunter2") {
+				t.Error("a password is printed")
+			}
 			for address, h := range w.hosts {
 				if got := h.changes(); got != before[address] || got != "" {
 					t.Errorf("%s was changed:\n%s", address, got)
@@ -75,9 +81,13 @@ func withoutDiff(plan string) string {
 	var b strings.Builder
 	inDiff := false
 	for line := range strings.Lines(plan) {
-		inDiff = strings.HasPrefix(line, indent+"--- ") || inDiff && strings.HasPrefix(line, indent)
-		if strings.HasPrefix(line, indent+"--- ") {
+		text, detail := strings.CutPrefix(line, indent)
+		switch {
+		case strings.HasPrefix(text, "--- /etc/haproxy/"):
+			inDiff = true
 			b.WriteString(indent + "(diff)\n")
+		case !detail || !strings.ContainsAny(text[:1], "+-@ "):
+			inDiff = false
 		}
 		if !inDiff {
 			b.WriteString(line)
@@ -96,6 +106,19 @@ func (h *fakeHost) changes() string {
 		}
 	}
 	return strings.Join(lines, "")
+}
+
+func TestADiffHidesWhatMayBeSecret(t *testing.T) {
+	for _, c := range []struct{ before, after, want string }{
+		{"a: 1\n", "a: 1\n", ""},
+		{"a: 1\n", "a: 2\n", "--- k0s.yaml\n+++ k0s.yaml (new)\n@@ -1 +1 @@\n-a: 1\n+a: 2"},
+		{"token: x\n", "token: y\n", "k0s.yaml changes in what may be secret and is not shown"},
+		{"token: [x\n", "token: y\n", "k0s.yaml changes in what may be secret and is not shown"},
+	} {
+		if got := strings.Join(diffLines("k0s.yaml", []byte(c.before), []byte(c.after)), "\n"); got != c.want {
+			t.Errorf("%q to %q: got %q, want %q", c.before, c.after, got, c.want)
+		}
+	}
 }
 
 func TestALockThatIsHeldIsARefusal(t *testing.T) {

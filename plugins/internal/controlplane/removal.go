@@ -378,7 +378,7 @@ func (c *Cluster) checkLeaver(ctx context.Context) []error {
 		}
 	}
 	if l.entry != nil && l.EditFile && !c.settings.Fileless {
-		if _, err := c.hasEntry(); err != nil {
+		if _, _, err := c.edited(); err != nil {
 			problem("%w, and use --edit-file=false", err)
 		}
 	}

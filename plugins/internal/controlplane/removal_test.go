@@ -529,10 +529,14 @@ func TestTheFileIsEditedOnce(t *testing.T) {
 	if reason, err := w.c.skipEdit(t.Context()); err != nil || reason != "" {
 		t.Errorf("got %q, %v", reason, err)
 	}
+	lines, err := w.c.detailEdit(t.Context())
+	if want := "-    - {role: controller+worker, noTaints: true, ssh: {address: 10.10.1.2, user: root}}"; err != nil || changed(lines) != want {
+		t.Errorf("got %q, %v", lines, err)
+	}
 	if err := w.c.edit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if there, err := config.HasHost(path, l.entry.Conn); err != nil || there {
+	if there, err := config.RemoveHost(path, l.entry.Conn); err != nil || there {
 		t.Errorf("got %v, %v", there, err)
 	}
 	if reason, err := w.c.skipEdit(t.Context()); err != nil || reason == "" {

@@ -13,9 +13,9 @@ func (c *Cluster) skipSeed(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-func (c *Cluster) detailSeed(context.Context) ([]string, error) {
+func (c *Cluster) detailSeed(ctx context.Context) ([]string, error) {
 	if !c.exists() {
-		return []string{fmt.Sprintf("%s: write k0s.yaml, install and start k0s", c.seed.name())}, nil
+		return c.seed.detailConfig(ctx, c.newConfig(c.seed), "write k0s.yaml, install and start k0s")
 	}
 	var lines []string
 	for _, m := range c.stopped() {

@@ -88,7 +88,9 @@ func TestWorkersThatTheFileDoesNotNameAreNamedWhenTheAddressChanges(t *testing.T
 	const said = "the worker w9 is not in the file: on it, set the server in /var/lib/k0s/kubelet.conf to https://10.10.4.10:6443 and restart " +
 		"k0sworker, if it names a controller"
 	lines, err := c.detailConvert(t.Context())
-	if got := strings.Join(lines, "\n"); err != nil || !strings.HasSuffix(got, "; restart k0s\n"+said) {
+	got := strings.Join(lines, "\n")
+	if err != nil || !strings.HasSuffix(lines[0], "; restart k0s") || !strings.HasSuffix(got, "\n"+said) ||
+		!strings.Contains(got, "\n+    externalAddress: 10.10.4.10\n") {
 		t.Errorf("a dry run says %s, %v", got, err)
 	}
 	w.hosts["10.10.0.2"].fail["restart k0scontroller"] = errBroken

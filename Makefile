@@ -40,7 +40,7 @@ test: lint unit haproxy krew standin e2e ## Everything that has to hold: lint, u
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
-	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy,krew ./...
+	$(GO) vet ./... && $(GO) vet -tags e2e,haproxy,krew,bench ./...
 	$(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
 .PHONY: haproxy
@@ -82,3 +82,11 @@ bench-init: build ## Time ha-init beside the bare minimum done by hand
 .PHONY: bench-eject
 bench-eject: build ## Time ha-eject and ha-join beside the bare commands done by hand
 	./test/bench-eject.sh
+
+.PHONY: bench-sync
+bench-sync: build ## Time the syncer from the API to HAProxy, beside an edited file and a reload (about ten minutes)
+	$(GO) test -tags e2e,bench -count=1 -timeout 60m -v -run TestBenchSync ./test/e2e/
+
+.PHONY: bench-cost
+bench-cost: build ## Measure the syncer's memory and CPU time beside 5,000 workers that report their status
+	$(GO) test -tags e2e,bench -count=1 -timeout 60m -v -run TestBenchCost ./test/e2e/

@@ -96,12 +96,12 @@ func (j *journal) report(end time.Time) Report {
 		r.LongestGap = max(r.LongestGap, at.Sub(last))
 		last = at
 	}
-	r.P50, r.P99 = percentile(latencies, 50), percentile(latencies, 99)
+	r.P50, r.P99 = Percentile(latencies, 50), Percentile(latencies, 99)
 	return r
 }
 
-// percentile is the smallest value that p per cent of the sorted values do not exceed.
-func percentile(sorted []time.Duration, p int) time.Duration {
+// Percentile is the smallest value that p per cent of the sorted values do not exceed.
+func Percentile(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}

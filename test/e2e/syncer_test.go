@@ -49,8 +49,8 @@ const (
 // helperPath is where the helper lies on the load balancer.
 const helperPath = "/usr/local/lib/kubectl-ha/ha-lb-helper"
 
-// syncerKey installs the helper on the load balancer, bound to a key of its own, and returns that key.
-func (s *site) syncerKey() ssh.Signer {
+// syncerKey makes a key and installs the helper, bound to that key, on the load balancers; the guide's one when none is named.
+func (s *site) syncerKey(balancers ...string) ssh.Signer {
 	s.t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	s.must(err)
@@ -59,7 +59,17 @@ func (s *site) syncerKey() ssh.Signer {
 	block, err := ssh.MarshalPrivateKey(private, "")
 	s.must(err)
 	s.must(os.WriteFile(s.path("ssh-privatekey"), pem.EncodeToMemory(block), 0o600))
+	if len(balancers) == 0 {
+		balancers = []string{loadBalancer}
+	}
+	for _, name := range balancers {
+		s.installHelper(name, signer.PublicKey())
+	}
+	return signer
+}
 
+func (s *site) installHelper(balancer string, key ssh.PublicKey) {
+	s.t.Helper()
 	program, err := os.ReadFile(absolute(s.t, haLBHelper))
 	s.must(err)
 	policy, err := json.Marshal(lbhelper.Policy{
@@ -69,15 +79,14 @@ func (s *site) syncerKey() ssh.Signer {
 		MaxServers: lbhelper.DefaultMaxServers, MaxRemovals: lbhelper.DefaultMaxRemovals,
 	})
 	s.must(err)
-	s.sh(loadBalancer, "mkdir -p "+filepath.Dir(helperPath)+" "+filepath.Dir(lbhelper.DefaultPolicyPath))
-	h := s.host(loadBalancer)
+	s.sh(balancer, "mkdir -p "+filepath.Dir(helperPath)+" "+filepath.Dir(lbhelper.DefaultPolicyPath))
+	h := s.host(balancer)
 	s.must(h.WriteFile(s.t.Context(), helperPath, program, 0o755))
 	s.must(h.WriteFile(s.t.Context(), lbhelper.DefaultPolicyPath, policy, 0o644))
-	line := fmt.Sprintf("restrict,command=%q %s", helperPath, ssh.MarshalAuthorizedKey(signer.PublicKey()))
+	line := fmt.Sprintf("restrict,command=%q %s", helperPath, ssh.MarshalAuthorizedKey(key))
 	_, err = h.Exec(s.t.Context(), "cat >>/root/.ssh/authorized_keys", strings.NewReader(line))
 	s.must(err)
-	s.sh(loadBalancer, helperPath+" -check")
-	return signer
+	s.sh(balancer, helperPath+" -check")
 }
 
 func (s *site) must(err error) {
@@ -257,21 +266,24 @@ func (l *log) String() string {
 type process struct {
 	said *log
 	url  string
+	pid  int
 	stop func()
 }
 
-// startSyncer runs the syncer as a process under its own ServiceAccount, until stop or the test ends it.
-func (s *site) startSyncer(folder, identity string) *process {
+// startSyncer runs the syncer as a process under its own ServiceAccount, until stop or the test ends it. Further flags
+// prevail.
+func (s *site) startSyncer(folder, identity string, flags ...string) *process {
 	s.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	listen := listener.Addr().String()
 	s.must(listener.Close())
 	p := &process{said: &log{}, url: "http://" + listen}
-	command := exec.Command(absolute(s.t, haSyncer), "--load-balancers=root@"+s.lbAddress(), "--service-account="+folder,
-		"--ssh-key="+s.path("ssh-privatekey"), "--known-hosts="+s.KnownHosts(), "--identity="+identity, "--listen="+listen, "--resync=3s")
+	command := exec.Command(absolute(s.t, haSyncer), append([]string{"--load-balancers=root@" + s.lbAddress(), "--service-account=" + folder,
+		"--ssh-key=" + s.path("ssh-privatekey"), "--known-hosts=" + s.KnownHosts(), "--identity=" + identity, "--listen=" + listen, "--resync=3s"}, flags...)...)
 	command.Stderr = p.said
 	s.must(command.Start())
+	p.pid = command.Process.Pid
 	p.stop = sync.OnceFunc(func() {
 		_ = command.Process.Signal(os.Interrupt)
 		if err := command.Wait(); err != nil {
@@ -287,25 +299,40 @@ func (s *site) startSyncer(folder, identity string) *process {
 	return p
 }
 
-// syncs is how often the syncer has found all to be well, or made it so.
-func (s *site) syncs(ctx context.Context, p *process) (count int, err error) {
+// samples are those of a metric of the syncer with that label, by all their labels.
+func (s *site) samples(ctx context.Context, p *process, metric, label string) (map[string]float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/metrics", nil)
 	s.must(err)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	samples := map[string]float64{}
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "ha_syncer_syncs_total") && strings.Contains(line, `result="success"`) {
-			return strconv.Atoi(strings.Fields(line)[1])
+		labels, found := strings.CutPrefix(line, metric+"{")
+		labels, value, ok := strings.Cut(labels, "} ")
+		if !found || !ok || !strings.Contains(labels, label) {
+			continue
+		}
+		if samples[labels], err = strconv.ParseFloat(strings.TrimSpace(value), 64); err != nil {
+			return nil, err
 		}
 	}
-	return 0, nil
+	return samples, nil
+}
+
+// syncs is how often the syncer has found all to be well, or made it so.
+func (s *site) syncs(ctx context.Context, p *process) (count float64, err error) {
+	samples, err := s.samples(ctx, p, "ha_syncer_syncs_total", `result="success"`)
+	for _, n := range samples {
+		count += n
+	}
+	return count, err
 }
 
 // awaitSyncs waits until the syncer has looked twice since.
@@ -316,7 +343,7 @@ func (s *site) awaitSyncs(p *process) {
 	s.eventually("it has looked again", func(ctx context.Context) error {
 		now, err := s.syncs(ctx, p)
 		if err == nil && now < before+2 {
-			err = fmt.Errorf("%d times, before %d", now, before)
+			err = fmt.Errorf("%v times, before %v", now, before)
 		}
 		return err
 	})

@@ -66,6 +66,8 @@ func connect(o Options, servers *apiServers) (*clients, error) {
 		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(o.ServiceAccount, "ca.crt"), ServerName: o.APIServerName},
 		UserAgent:       "ha-syncer",
 		Dial:            servers.DialContext,
+		// What several load balancers tell at the same time must not hold up the next change. The API server has limits.
+		QPS: -1,
 	}
 	config.Wrap(servers.wrap)
 	fail := func(err error) (*clients, error) { return nil, fmt.Errorf("making a client of the API: %w", err) }

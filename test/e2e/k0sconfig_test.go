@@ -29,6 +29,12 @@ func k0sConfig() []string {
 	}
 }
 
+// containerdConfig lets containerd run pods on hosts that may not lower what the kernel thinks of killing them.
+const containerdConfig = `version = 3
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+`
+
 // putHostFiles unpacks the archive that $LAB_HOST_FILES names on every host: what a real k0s needs there beyond the
 // lab's image, as image bundles.
 func (s *site) putHostFiles() {
@@ -46,7 +52,11 @@ func (s *site) putHostFiles() {
 				return
 			}
 			defer files.Close()
-			if _, err := h.Exec(s.t.Context(), "tar -x -C / && systemctl daemon-reload", files); err != nil {
+			_, err = h.Exec(s.t.Context(), "tar -x -C / && systemctl daemon-reload", files)
+			if err == nil {
+				err = h.WriteFile(s.t.Context(), "/etc/k0s/containerd.d/lab.toml", []byte(containerdConfig), 0o644)
+			}
+			if err != nil {
 				s.t.Errorf("%s: %v", h.Name(), err)
 			}
 		})

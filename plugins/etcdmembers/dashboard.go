@@ -56,7 +56,8 @@ func (d *dashboard) table(out io.Writer, l memberList) {
 		version, size, term, index, lag, latency := detail[0], detail[1], detail[3], detail[4], detail[5], detail[6]
 		line := plain(orDash(r.Name), r.Status, r.Role, size, r.ofQuota(), lag, latency, orDash(strings.Join(r.Alarms, ",")), version)
 		if d.wide {
-			line = append(line, plain(r.ID, orDash(strings.Join(r.PeerURLs, ",")), orDash(strings.Join(r.ClientURLs, ",")), term, index)...)
+			peers, clients := orDash(strings.Join(r.PeerURLs, ",")), orDash(strings.Join(r.ClientURLs, ","))
+			line = append(line, plain(r.ID, peers, clients, term, index)...)
 		}
 		line[1].paint = paintStatus(r.Status, d.paint)
 		if len(r.Alarms) > 0 {

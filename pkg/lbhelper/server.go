@@ -5,6 +5,7 @@ package lbhelper
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,25 +28,29 @@ type Config struct {
 	Idle time.Duration
 	// StateTimeout and ApplyTimeout bound a request, LockWait how long somebody else's lock is waited for.
 	StateTimeout, ApplyTimeout, LockWait time.Duration
+	// OperationLock is the lock of a command that changes the control plane.
+	OperationLock string
 	// HAProxy holds paths and times of the balancer.
 	HAProxy haproxy.Options
 }
 
 // Server answers one session.
 type Server struct {
-	policy   *Policy
-	config   Config
-	machine  haproxy.Machine
-	service  haproxy.Service
-	balancer *haproxy.Balancer
-	actions  []string
-	greeted  bool
+	policy    *Policy
+	config    Config
+	machine   haproxy.Machine
+	service   haproxy.Service
+	operation *machine // who does not wait for a lock
+	balancer  *haproxy.Balancer
+	actions   []string
+	greeted   bool
+	sound     [sha256.Size]byte // the file that HAProxy was last seen to accept
 }
 
 // New makes a Server for the HAProxy of this host.
 func New(policy *Policy, config Config) *Server {
 	config = config.withDefaults()
-	local := &machine{holder: "ha-lb-helper for " + config.Caller, lockWait: config.LockWait}
+	local := &machine{holder: config.holder(), lockWait: config.LockWait}
 	return newServer(policy, config, local, service{local})
 }
 
@@ -70,14 +75,20 @@ func (c Config) withDefaults() Config {
 	if c.Caller == "" {
 		c.Caller = "an unknown caller"
 	}
+	if c.OperationLock == "" {
+		c.OperationLock = haproxy.OperationLock
+	}
 	return c
 }
 
-func newServer(policy *Policy, config Config, machine haproxy.Machine, service haproxy.Service) *Server {
-	s := &Server{policy: policy, config: config, machine: machine, service: service}
+// holder is who is named in a lock file.
+func (c Config) holder() string { return "ha-lb-helper for " + c.Caller }
+
+func newServer(policy *Policy, config Config, local haproxy.Machine, service haproxy.Service) *Server {
+	s := &Server{policy: policy, config: config, machine: local, service: service, operation: &machine{holder: config.holder()}}
 	options := config.HAProxy
 	options.Observe = func(a haproxy.Action) { s.actions = append(s.actions, a.String()) }
-	s.balancer = haproxy.NewBalancer(machine, service, policy.spec(), options)
+	s.balancer = haproxy.NewBalancer(local, service, policy.spec(), options)
 	return s
 }
 
@@ -212,8 +223,14 @@ func (s *Server) state(ctx context.Context) (*wire.Report, error) {
 	return report(current), nil
 }
 
-// apply is the algorithm: look, judge, plan, and do what the plan says.
+// apply is the algorithm: look, judge, plan, and do what the plan says. A command that changes the control plane has HAProxy
+// to itself: what was asked for before it began is not what it is to be like after that, so nobody waits for its end here.
 func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied, error) {
+	unlock, err := s.operation.Lock(ctx, s.config.OperationLock)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unlock() }() // the end of this process releases it, too
 	servers := make([]haproxy.Server, len(request.Servers))
 	for i, server := range request.Servers {
 		servers[i] = haproxy.Server(server)
@@ -230,6 +247,9 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 		return nil, s.refuse(err)
 	}
 	if plan.Empty() {
+		if err := s.checkFile(ctx, current); err != nil {
+			return nil, err
+		}
 		return &wire.Applied{Report: *report(current)}, nil
 	}
 	if !current.Running {
@@ -237,14 +257,20 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 	}
 	if plan.Actions[0].Kind != haproxy.ActWrite && len(current.Config) > 0 {
 		// A file that is broken already would be found only when the new one is written, after changes at run time.
-		if err := s.balancer.Validate(ctx, current.Config); err != nil {
-			return nil, s.refuse(fmt.Errorf("nothing was changed: the file as it is cannot be loaded: %w", err))
+		if err := s.validate(ctx, current); err != nil {
+			return nil, err
 		}
 	}
 	s.actions = nil
 	err = s.balancer.Apply(ctx, plan)
 	for _, action := range s.actions {
 		s.config.Log(action)
+	}
+	if invalid := (*haproxy.ValidationError)(nil); errors.As(err, &invalid) {
+		// Its cause may be the user's part, which is the same in the file as it is.
+		if err := s.validate(ctx, current); err != nil {
+			return nil, err
+		}
 	}
 	if err != nil {
 		s.config.Log("failed: " + err.Error())
@@ -253,7 +279,31 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 	if current, err = s.balancer.Current(ctx); err != nil {
 		return nil, err
 	}
+	s.sound = current.Hash
 	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *report(current)}, nil
+}
+
+// checkFile sees, once for each content, that HAProxy would start with the file, though nothing is to be changed: somebody
+// may have broken it by hand, which shows at the next reload only.
+func (s *Server) checkFile(ctx context.Context, current *haproxy.Current) error {
+	if s.sound == current.Hash {
+		return nil
+	}
+	if err := s.validate(ctx, current); err != nil {
+		return err
+	}
+	s.sound = current.Hash
+	return nil
+}
+
+// validate refuses where HAProxy would not load the file as it is.
+func (s *Server) validate(ctx context.Context, current *haproxy.Current) error {
+	err := s.balancer.Validate(ctx, current.Config)
+	if invalid := (*haproxy.ValidationError)(nil); errors.As(err, &invalid) {
+		return s.refuse(fmt.Errorf("nothing was changed: HAProxy would not start with its file as it is, %s: %s",
+			invalid.Path, invalid.Output))
+	}
+	return err
 }
 
 func (s *Server) refuse(err error) error {

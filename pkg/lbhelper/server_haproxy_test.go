@@ -94,7 +94,10 @@ func controllers(numbers ...int) []wire.Server {
 func (h *real) connect() {
 	h.t.Helper()
 	near, far := net.Pipe()
-	config := Config{Version: "test", Caller: "the test", Log: func(line string) { h.t.Log(line) }, HAProxy: haproxy.Options{LockPath: h.policy.ConfigPath + ".lock"}}
+	config := Config{
+		Version: "test", Caller: "the test", Log: func(line string) { h.t.Log(line) },
+		OperationLock: h.policy.ConfigPath + ".operation", HAProxy: haproxy.Options{LockPath: h.policy.ConfigPath + ".lock"},
+	}
 	config = config.withDefaults()
 	local := &machine{holder: "the test", lockWait: config.LockWait}
 	server := newServer(h.policy, config, local, h)
@@ -287,8 +290,9 @@ func TestHAProxyIsRefusedWhatWouldHarmIt(t *testing.T) {
 	if err := os.WriteFile(h.policy.ConfigPath, broken, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	h.refused(controllers(1, 2), "unknown keyword")
+	h.refused(controllers(1, 2), "would not start with its file as it is")
 	h.refused(controllers(1, 2, 3, 4), "nothing was changed")
+	h.refused(controllers(1, 2, 3), "would not start with its file as it is") // though nothing was to be changed
 	if err := os.WriteFile(h.policy.ConfigPath, valid, 0o640); err != nil {
 		t.Fatal(err)
 	}

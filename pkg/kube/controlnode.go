@@ -17,6 +17,7 @@ func ControlNodesResource() schema.GroupVersionResource {
 type ControlNode struct {
 	Name      string
 	Addresses []netip.Addr // InternalIP
+	DrainedBy string       // value of DrainAnnotation; empty without one
 }
 
 // ControlNodes lists the ControlNode objects; a cluster that has no such kind has none.
@@ -26,7 +27,7 @@ func (c *Cluster) ControlNodes(ctx context.Context) ([]ControlNode, error) {
 
 // ControlNodeOf reads a ControlNode object.
 func ControlNodeOf(object *unstructured.Unstructured) ControlNode {
-	node := ControlNode{Name: object.GetName()}
+	node := ControlNode{Name: object.GetName(), DrainedBy: drainedBy(object)}
 	// A field of another type reads as absent.
 	addresses, _, _ := unstructured.NestedSlice(object.Object, "status", "addresses")
 	for _, entry := range addresses {

@@ -257,27 +257,35 @@ func (l *log) String() string {
 type process struct {
 	said *log
 	url  string
-	stop func()
+	// stop ends it in order, kill at once.
+	stop, kill func()
 }
 
-// startSyncer runs the syncer as a process under its own ServiceAccount, until stop or the test ends it.
-func (s *site) startSyncer(folder, identity string) *process {
+// startSyncer runs the syncer as a process under its own ServiceAccount, until stop or the test ends it. Further flags
+// override those that it has.
+func (s *site) startSyncer(folder, identity string, flags ...string) *process {
 	s.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	listen := listener.Addr().String()
 	s.must(listener.Close())
 	p := &process{said: &log{}, url: "http://" + listen}
-	command := exec.Command(absolute(s.t, haSyncer), "--load-balancers=root@"+s.lbAddress(), "--service-account="+folder,
-		"--ssh-key="+s.path("ssh-privatekey"), "--known-hosts="+s.KnownHosts(), "--identity="+identity, "--listen="+listen, "--resync=3s")
+	command := exec.Command(absolute(s.t, haSyncer), append([]string{"--load-balancers=root@" + s.lbAddress(), "--service-account=" + folder,
+		"--ssh-key=" + s.path("ssh-privatekey"), "--known-hosts=" + s.KnownHosts(), "--identity=" + identity, "--listen=" + listen, "--resync=3s"}, flags...)...)
 	command.Stderr = p.said
 	s.must(command.Start())
+	var killed bool
 	p.stop = sync.OnceFunc(func() {
 		_ = command.Process.Signal(os.Interrupt)
-		if err := command.Wait(); err != nil {
+		if err := command.Wait(); err != nil && !killed {
 			s.t.Errorf("the syncer ended: %v", err)
 		}
 	})
+	p.kill = func() {
+		killed = true
+		_ = command.Process.Kill()
+		p.stop()
+	}
 	s.t.Cleanup(func() {
 		p.stop()
 		if s.t.Failed() {

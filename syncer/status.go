@@ -26,11 +26,11 @@ const StatusConfigMap = kube.SyncerStatusName
 // statusTimeout bounds the writing of a status: an API that is away must not hold up load balancers.
 const statusTimeout = 3 * time.Second
 
-// Status is what the ConfigMap says of one load balancer, and ServerStatus what of a server.
-type (
-	Status       = kube.SyncerStatus
-	ServerStatus = kube.ServerStatus
-)
+// Status is what the ConfigMap says of one load balancer.
+type Status = kube.SyncerStatus
+
+// ServerStatus is what it says of a server.
+type ServerStatus = kube.ServerStatus
 
 // statusOf says in short what came of a sync.
 func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {

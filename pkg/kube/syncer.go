@@ -17,9 +17,10 @@ import (
 const (
 	// DrainAnnotation takes a controller out of the load balancers for as long as one of its objects has it.
 	DrainAnnotation = "kubectl-ha.io/drain"
-	// SyncerNamespace is where the syncer runs, and SyncerStatusName the ConfigMap there in which it tells how every load
-	// balancer is, by an entry each: a SyncerStatus in JSON.
-	SyncerNamespace  = "kubectl-ha"
+	// SyncerNamespace is where the syncer runs.
+	SyncerNamespace = "kubectl-ha"
+	// SyncerStatusName is the ConfigMap there in which it tells how every load balancer is, by an entry each: a SyncerStatus
+	// in JSON.
 	SyncerStatusName = "ha-syncer-status"
 )
 

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
 // Kinds of the objects that tell of controllers, the most telling one first.
@@ -17,7 +19,7 @@ const (
 // Annotations that each of these objects may have.
 const (
 	// DrainAnnotation takes a controller out of the load balancers for as long as it is there.
-	DrainAnnotation = "kubectl-ha.io/drain"
+	DrainAnnotation = kube.DrainAnnotation
 	// AddressAnnotation is the address to use instead of those that the object has.
 	AddressAnnotation = "kubectl-ha.io/address"
 )

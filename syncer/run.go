@@ -32,11 +32,13 @@ import (
 type clients struct {
 	core    corev1client.CoreV1Interface
 	leases  coordinationv1client.CoordinationV1Interface
+	watched coordinationv1client.CoordinationV1Interface // of Leases, without a bound: it would cut off a watch
 	objects dynamic.Interface
 	signing certificatesv1client.CertificatesV1Interface
 }
 
-// requestTimeout bounds the requests for Leases and certificates: a leader has to notice in time that its API server hangs.
+// requestTimeout bounds the requests for the Lease of the leader, who has to notice in time that its API server hangs, and
+// for certificates.
 const requestTimeout = 3 * time.Second
 
 // Run keeps the load balancers right until ctx ends.
@@ -85,13 +87,17 @@ func connect(o Options, servers *apiServers) (*clients, error) {
 	if err != nil {
 		return fail(err)
 	}
+	watched, err := coordinationv1client.NewForConfig(config)
+	if err != nil {
+		return fail(err)
+	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	core, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return fail(err)
 	}
-	return &clients{core: core, leases: leases, objects: objects, signing: signing}, nil
+	return &clients{core: core, leases: leases, watched: watched, objects: objects, signing: signing}, nil
 }
 
 // run wires the parts and runs them.
@@ -151,7 +157,7 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return serve(ctx, o.Listen, shown, m.handler(), known) })
 	parts.Go(func() error { truth.run(ctx); return nil })
-	parts.Go(func() error { plugin.run(ctx, c.leases.Leases(metav1.NamespaceSystem)); return nil })
+	parts.Go(func() error { plugin.run(ctx, c.watched.Leases(metav1.NamespaceSystem)); return nil })
 	parts.Go(func() error { bootstrap(ctx, o, open, servers, known); return nil })
 	parts.Go(func() error {
 		return newLeadership(c.leases, o, func(leading bool) {

@@ -44,7 +44,9 @@ func newAPI(objects ...runtime.Object) *api {
 }
 
 func (a *api) clients() *clients {
-	return &clients{core: a.CoreV1(), leases: a.CoordinationV1(), objects: a.objects, signing: a.CertificatesV1()}
+	return &clients{
+		core: a.CoreV1(), leases: a.CoordinationV1(), watched: a.CoordinationV1(), objects: a.objects, signing: a.CertificatesV1(),
+	}
 }
 
 // start runs a syncer on the API, in front of one load balancer, until the test or stop ends it.
@@ -153,9 +155,10 @@ func TestSyncerFollowsTheObjectsOfTheAPI(t *testing.T) {
 		}
 		return s, err
 	}
+	wantServers := []ServerStatus{{Name: "cp1", Address: "10.0.0.1", State: "up"}, {Name: "cp2", Address: "10.0.0.2", State: "maint"}}
 	await(t, "the status says so", func() error {
 		s, err := status()
-		if err != nil || s.Result != "success" || !slices.Equal(s.Servers, []ServerStatus{{"cp1", "10.0.0.1", "up"}, {"cp2", "10.0.0.2", "maint"}}) {
+		if err != nil || s.Result != "success" || !slices.Equal(s.Servers, wantServers) {
 			return fmt.Errorf("%+v, %w", s, err)
 		}
 		return nil

@@ -16,45 +16,24 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
 // StatusConfigMap is where the state of every load balancer is told, a key each.
-const StatusConfigMap = "ha-syncer-status"
+const StatusConfigMap = kube.SyncerStatusName
 
 // statusTimeout bounds the writing of a status: an API that is away must not hold up load balancers.
 const statusTimeout = 3 * time.Second
 
 // Status is what the ConfigMap says of one load balancer.
-type Status struct {
-	LoadBalancer string `json:"loadBalancer"`
-	// Result of the last sync: success, postponed, refused, unchecked, stopped, busy or error.
-	Result  string `json:"result"`
-	Message string `json:"message,omitempty"`
-	// HAProxy is its version, when it was last seen to run.
-	HAProxy string         `json:"haproxy,omitempty"`
-	Servers []ServerStatus `json:"servers,omitempty"`
-	// Waiting are controllers that are not let in yet.
-	Waiting []string `json:"waiting,omitempty"`
-	// Certificate is the one that health checks show to API servers; none where they show none of ours.
-	Certificate *CertificateStatus `json:"certificate,omitempty"`
-	// Since is when this was first so, by the syncer's clock.
-	Since metav1.Time `json:"since"`
-}
+type Status = kube.SyncerStatus
 
-// ServerStatus is a server in the worst of its states over all backends.
-type ServerStatus struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
-	State   string `json:"state"`
-}
+// ServerStatus is what it says of a server.
+type ServerStatus = kube.ServerStatus
 
-// CertificateStatus is the client certificate of a load balancer.
-type CertificateStatus struct {
-	// NotAfter is when it ends; null when there is none.
-	NotAfter metav1.Time `json:"notAfter"`
-	// Message says why it is not renewed although that is due.
-	Message string `json:"message,omitempty"`
-}
+// CertificateStatus is what it says of the client certificate of its health checks.
+type CertificateStatus = kube.CertificateStatus
 
 // statusOf says in short what came of a sync.
 func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {

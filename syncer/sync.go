@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
 )
 
@@ -19,12 +20,12 @@ import (
 type result string
 
 const (
-	success   result = "success"
-	postponed result = "postponed" // a plugin changes the control plane
-	refused   result = "refused"   // for the safety of the backends
-	unchecked result = "unchecked" // a server does not pass its health check
-	stopped   result = "stopped"   // HAProxy does not run
-	busy      result = "busy"      // somebody else changes this HAProxy
+	success   result = kube.SyncerSuccess
+	postponed result = kube.SyncerPostponed // a plugin changes the control plane
+	refused   result = "refused"            // for the safety of the backends
+	unchecked result = "unchecked"          // a server does not pass its health check
+	stopped   result = "stopped"            // HAProxy does not run
+	busy      result = "busy"               // somebody else changes this HAProxy
 	failed    result = "error"
 )
 

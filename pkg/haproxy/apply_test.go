@@ -174,7 +174,7 @@ func TestApplyTouchesNothingThatHAProxyDoesNotAccept(t *testing.T) {
 	before := f.read()
 	err := b.Apply(t.Context(), makePlan(t, b, hosts(1, 2)))
 	refused, ok := errors.AsType[*ValidationError](err)
-	if !ok || refused.Path != f.config || !strings.Contains(err.Error(), "exit status 1: [ALERT] "+f.config+": broken") {
+	if !ok || refused.Path != f.config || !strings.Contains(err.Error(), "exit status 1: "+f.config+": broken") {
 		t.Errorf("%v", err)
 	}
 	if f.read() != before || f.world.runtime.PID != 1 {

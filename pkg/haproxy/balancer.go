@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// OperationLock is locked, on an HAProxy host, for as long as a command changes the control plane. Whoever changes HAProxy
+// by itself leaves it alone meanwhile: Options.LockPath is held for one change only.
+const OperationLock = "/run/kubectl-ha-operation.lock"
+
 // Options of a Balancer; the zero value has sensible defaults.
 type Options struct {
 	// LockPath is the lock file, on the HAProxy host, of whoever changes that HAProxy.

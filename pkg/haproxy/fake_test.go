@@ -56,7 +56,7 @@ func newFake(t *testing.T, servers ...Server) (*fakeHAProxy, *Balancer) {
 		refuses: func(string) bool { return false },
 	}
 	f.write(string(f.world.file))
-	executable := "#!/bin/sh\nfor last; do if grep -qs broken \"$last\"; then echo \"[ALERT] $last: broken\"; exit 1; fi; done\n"
+	executable := "#!/bin/sh\nfor last; do if grep -qs broken \"$last\"; then echo \"[ALERT]    ($$) : $last: broken\"; exit 1; fi; done\n"
 	if err := os.WriteFile(filepath.Join(dir, "haproxy"), []byte(executable), 0o700); err != nil {
 		t.Fatal(err)
 	}

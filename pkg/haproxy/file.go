@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -141,12 +142,15 @@ printf '%s\n%s\n' "$code" "$out"`
 // change of membership takes.
 func (b *Balancer) Validated(content []byte) bool { return sha256.Sum256(content) == b.valid }
 
-// alerts picks the lines that say what is wrong, if there are such lines.
+// alertLabel is what an alert begins with: its process, and, before HAProxy 2.4, the time.
+var alertLabel = regexp.MustCompile(`^\[ALERT\].*?\(\d+\) : `)
+
+// alerts picks what the lines say that tell what is wrong, if there are such lines. The same file gives the same text.
 func alerts(output string) string {
 	var picked []string
 	for line := range strings.Lines(output) {
 		if line = strings.TrimSpace(line); strings.Contains(line, "[ALERT]") {
-			picked = append(picked, line)
+			picked = append(picked, alertLabel.ReplaceAllString(line, ""))
 		}
 	}
 	if len(picked) == 0 {
@@ -305,5 +309,5 @@ func (b *Balancer) recentAlerts(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	return strings.ReplaceAll(strings.TrimSpace(out), "\n", "; ")
+	return alerts(out)
 }

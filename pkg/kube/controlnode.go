@@ -18,6 +18,7 @@ type ControlNode struct {
 	Name      string
 	Addresses []netip.Addr // InternalIP
 	Version   string       // k0s's, as "v1.36.3+k0s.2"; empty before the controller has written it
+	DrainedBy string       // value of DrainAnnotation; empty without one
 }
 
 // ControlNodes lists the ControlNode objects; a cluster that has no such kind has none.
@@ -27,7 +28,7 @@ func (c *Cluster) ControlNodes(ctx context.Context) ([]ControlNode, error) {
 
 // ControlNodeOf reads a ControlNode object.
 func ControlNodeOf(object *unstructured.Unstructured) ControlNode {
-	node := ControlNode{Name: object.GetName()}
+	node := ControlNode{Name: object.GetName(), DrainedBy: drainedBy(object)}
 	// A field of another type reads as absent.
 	node.Version, _, _ = unstructured.NestedString(object.Object, "status", "k0sVersion")
 	addresses, _, _ := unstructured.NestedSlice(object.Object, "status", "addresses")

@@ -25,7 +25,10 @@ func TestControlNodes(t *testing.T) {
 		object("autopilot.k0sproject.io/v1beta2", "ControlNode", "cp2", nil),
 	)
 	got, err := cluster.ControlNodes(t.Context())
-	want := []ControlNode{{"cp1", []netip.Addr{netip.MustParseAddr("10.10.0.2"), netip.MustParseAddr("10.10.0.3")}, "v1.36.3+k0s.2"}, {Name: "cp2"}}
+	want := []ControlNode{
+		{Name: "cp1", Addresses: []netip.Addr{netip.MustParseAddr("10.10.0.2"), netip.MustParseAddr("10.10.0.3")}, Version: "v1.36.3+k0s.2"},
+		{Name: "cp2"},
+	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}

@@ -23,8 +23,9 @@ type EtcdMember struct {
 	PeerAddress netip.Addr
 	MemberID    string // hexadecimal
 	Joined      bool
-	Leaving     bool // it was told to leave, or has left
-	Left        bool // k0s says that etcd has no such member any more
+	Leaving     bool   // it was told to leave, or has left
+	Left        bool   // k0s says that etcd has no such member any more
+	DrainedBy   string // value of DrainAnnotation; empty without one
 }
 
 // EtcdMembers lists the EtcdMember objects; a cluster that has no such kind (k0s before 1.31) has none.
@@ -34,7 +35,7 @@ func (c *Cluster) EtcdMembers(ctx context.Context) ([]EtcdMember, error) {
 
 // EtcdMemberOf reads an EtcdMember object.
 func EtcdMemberOf(object *unstructured.Unstructured) EtcdMember {
-	member := EtcdMember{Name: object.GetName()}
+	member := EtcdMember{Name: object.GetName(), DrainedBy: drainedBy(object)}
 	// A field of another type reads as absent: the status is k0s's and may not be written yet.
 	peer, _, _ := unstructured.NestedString(object.Object, "status", "peerAddress")
 	member.PeerAddress, _ = netip.ParseAddr(peer)

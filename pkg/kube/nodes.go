@@ -27,6 +27,7 @@ type Node struct {
 	ControlPlane bool
 	Tainted      bool   // its role keeps pods away that do not tolerate that
 	Version      string // the kubelet's
+	DrainedBy    string // value of DrainAnnotation; empty without one
 }
 
 // Nodes lists all Nodes, sorted by name.
@@ -49,6 +50,7 @@ func NodeOf(n *corev1.Node) Node {
 		Name:         n.Name,
 		ControlPlane: n.Labels[ControlPlaneLabel] == ControlPlaneRole,
 		Version:      n.Status.NodeInfo.KubeletVersion,
+		DrainedBy:    drainedBy(n),
 	}
 	for _, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {

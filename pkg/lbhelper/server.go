@@ -30,25 +30,28 @@ type Config struct {
 	Idle time.Duration
 	// StateTimeout and ApplyTimeout bound a request, LockWait how long somebody else's lock is waited for.
 	StateTimeout, ApplyTimeout, LockWait time.Duration
+	// OperationLock is the lock of a command that changes the control plane.
+	OperationLock string
 	// HAProxy holds paths and times of the balancer.
 	HAProxy haproxy.Options
 }
 
 // Server answers one session.
 type Server struct {
-	policy   *Policy
-	config   Config
-	machine  haproxy.Machine
-	service  haproxy.Service
-	balancer *haproxy.Balancer
-	actions  []string
-	greeted  bool
+	policy    *Policy
+	config    Config
+	machine   haproxy.Machine
+	service   haproxy.Service
+	operation *machine // who does not wait for a lock
+	balancer  *haproxy.Balancer
+	actions   []string
+	greeted   bool
 }
 
 // New makes a Server for the HAProxy of this host.
 func New(policy *Policy, config Config) *Server {
 	config = config.withDefaults()
-	local := &machine{holder: "ha-lb-helper for " + config.Caller, lockWait: config.LockWait}
+	local := &machine{holder: config.holder(), lockWait: config.LockWait}
 	return newServer(policy, config, local, service{local})
 }
 
@@ -73,14 +76,20 @@ func (c Config) withDefaults() Config {
 	if c.Caller == "" {
 		c.Caller = "an unknown caller"
 	}
+	if c.OperationLock == "" {
+		c.OperationLock = haproxy.OperationLock
+	}
 	return c
 }
 
-func newServer(policy *Policy, config Config, machine haproxy.Machine, service haproxy.Service) *Server {
-	s := &Server{policy: policy, config: config, machine: machine, service: service}
+// holder is who is named in a lock file.
+func (c Config) holder() string { return "ha-lb-helper for " + c.Caller }
+
+func newServer(policy *Policy, config Config, local haproxy.Machine, service haproxy.Service) *Server {
+	s := &Server{policy: policy, config: config, machine: local, service: service, operation: &machine{holder: config.holder()}}
 	options := config.HAProxy
 	options.Observe = func(a haproxy.Action) { s.actions = append(s.actions, a.String()) }
-	s.balancer = haproxy.NewBalancer(machine, service, policy.spec(), options)
+	s.balancer = haproxy.NewBalancer(local, service, policy.spec(), options)
 	return s
 }
 
@@ -168,14 +177,8 @@ func (s *Server) answer(ctx context.Context, line []byte) *wire.Response {
 		ctx, cancel := context.WithTimeout(ctx, s.config.StateTimeout)
 		defer cancel()
 		response.State, err = s.state(ctx)
-	case request.Renew != nil:
-		ctx, cancel := context.WithTimeout(ctx, s.config.ApplyTimeout)
-		defer cancel()
-		response.Renewed, err = s.renew(ctx, request.Renew)
 	default:
-		ctx, cancel := context.WithTimeout(ctx, s.config.ApplyTimeout)
-		defer cancel()
-		response.Applied, err = s.apply(ctx, request.Apply)
+		err = s.change(ctx, request, response)
 	}
 	if err != nil {
 		response.Error = asError(err)
@@ -219,6 +222,24 @@ func (s *Server) state(ctx context.Context) (*wire.Report, error) {
 	return s.report(ctx, current), nil
 }
 
+// change does what a request asks to be changed. A command that changes the control plane has HAProxy to itself: what was
+// asked for before it began is not what it is to be like after that, so nobody waits for its end here.
+func (s *Server) change(ctx context.Context, request *wire.Request, response *wire.Response) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.ApplyTimeout)
+	defer cancel()
+	unlock, err := s.operation.Lock(ctx, s.config.OperationLock)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }() // the end of this process releases it, too
+	if request.Renew != nil {
+		response.Renewed, err = s.renew(ctx, request.Renew)
+	} else {
+		response.Applied, err = s.apply(ctx, request.Apply)
+	}
+	return err
+}
+
 // apply is the algorithm: look, judge, plan, and do what the plan says.
 func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied, error) {
 	servers := make([]haproxy.Server, len(request.Servers))
@@ -237,21 +258,30 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 		return nil, s.refuse(err)
 	}
 	if plan.Empty() {
+		if err := s.checkFile(ctx, current); err != nil {
+			return nil, err
+		}
 		return &wire.Applied{Report: *s.report(ctx, current)}, nil
 	}
 	if !current.Running {
 		return nil, &wire.Error{Kind: wire.Stopped, Message: "HAProxy does not run: start it with `systemctl start haproxy`"}
 	}
-	if plan.Actions[0].Kind != haproxy.ActWrite && len(current.Config) > 0 && !s.balancer.Validated(current.Config) {
+	if plan.Actions[0].Kind != haproxy.ActWrite {
 		// A file that is broken already would be found only when the new one is written, after changes at run time.
-		if err := s.balancer.Validate(ctx, current.Config); err != nil {
-			return nil, s.refuse(fmt.Errorf("nothing was changed: the file as it is cannot be loaded: %w", err))
+		if err := s.checkFile(ctx, current); err != nil {
+			return nil, err
 		}
 	}
 	s.actions = nil
 	err = s.balancer.Apply(ctx, plan)
 	for _, action := range s.actions {
 		s.config.Log(action)
+	}
+	if invalid := (*haproxy.ValidationError)(nil); errors.As(err, &invalid) {
+		// Its cause may be the user's part, which is the same in the file as it is.
+		if err := s.checkFile(ctx, current); err != nil {
+			return nil, err
+		}
 	}
 	if err != nil {
 		s.config.Log("failed: " + err.Error())
@@ -261,6 +291,20 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 		return nil, err
 	}
 	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *s.report(ctx, current)}, nil
+}
+
+// checkFile sees, once for each content, that HAProxy would start with the file as it is, before anything is changed at run
+// time and when nothing is to be changed: somebody may have broken it by hand, which shows at the next reload only.
+func (s *Server) checkFile(ctx context.Context, current *haproxy.Current) error {
+	if len(current.Config) == 0 || s.balancer.Validated(current.Config) {
+		return nil
+	}
+	err := s.balancer.Validate(ctx, current.Config)
+	if invalid := (*haproxy.ValidationError)(nil); errors.As(err, &invalid) {
+		return s.refuse(fmt.Errorf("nothing was changed: HAProxy would not start with its file as it is, %s: %s",
+			invalid.Path, invalid.Output))
+	}
+	return err
 }
 
 func (s *Server) refuse(err error) error {

@@ -108,7 +108,10 @@ func controllers(numbers ...int) []wire.Server {
 func (h *real) connect() {
 	h.t.Helper()
 	near, far := net.Pipe()
-	config := Config{Version: "test", Caller: "the test", Log: h.log, HAProxy: haproxy.Options{LockPath: h.policy.ConfigPath + ".lock"}}
+	config := Config{
+		Version: "test", Caller: "the test", Log: h.log,
+		OperationLock: h.policy.ConfigPath + ".operation", HAProxy: haproxy.Options{LockPath: h.policy.ConfigPath + ".lock"},
+	}
 	config = config.withDefaults()
 	local := &machine{holder: "the test", lockWait: config.LockWait}
 	server := newServer(h.policy, config, local, h)
@@ -300,8 +303,10 @@ func TestHAProxyIsRefusedWhatWouldHarmIt(t *testing.T) {
 	}
 	h.refused(many, "more than this host's policy allows")
 
-	// A file that somebody has broken is found before anything is changed, also after it was good in this session.
-	for _, numbers := range [][]int{{1, 2}, {1}} {
+	// A file that somebody has broken is found before anything is changed and when nothing is to be changed, also after it was
+	// good in this session.
+	present := []int{1, 2, 3}
+	for _, next := range [][]int{{1, 2}, {1}} {
 		valid, err := os.ReadFile(h.policy.ConfigPath)
 		if err != nil {
 			t.Fatal(err)
@@ -309,12 +314,15 @@ func TestHAProxyIsRefusedWhatWouldHarmIt(t *testing.T) {
 		if err := os.WriteFile(h.policy.ConfigPath, append([]byte("nonsense\n"), valid...), 0o640); err != nil {
 			t.Fatal(err)
 		}
-		h.refused(controllers(numbers...), "nothing was changed: the file as it is cannot be loaded")
-		h.refused(append(controllers(1, 2, 3), controller(4)), "unknown keyword")
+		for _, want := range [][]int{next, present, {1, 2, 3, 4}} {
+			h.refused(controllers(want...), "nothing was changed: HAProxy would not start with its file as it is")
+		}
+		h.refused(controllers(present...), "unknown keyword")
 		if err := os.WriteFile(h.policy.ConfigPath, valid, 0o640); err != nil {
 			t.Fatal(err)
 		}
-		h.apply(numbers...)
+		h.apply(next...)
+		present = next
 	}
 }
 

@@ -40,6 +40,7 @@ func (s stoppedService) Enable(context.Context) error {
 type session struct {
 	t      *testing.T
 	policy *Policy
+	lock   string // of a command that changes the control plane
 	in     io.WriteCloser
 	out    *bufio.Scanner
 	ended  chan error
@@ -49,14 +50,15 @@ type session struct {
 func newSession(t *testing.T, file string) *session {
 	t.Helper()
 	dir := t.TempDir()
-	s := &session{t: t, policy: testPolicy(t), ended: make(chan error, 1)}
+	s := &session{t: t, policy: testPolicy(t), lock: filepath.Join(dir, "operation"), ended: make(chan error, 1)}
 	s.policy.ConfigPath, s.policy.SocketPath = filepath.Join(dir, "haproxy.cfg"), filepath.Join(dir, "s")
 	if err := os.WriteFile(s.policy.ConfigPath, []byte(file), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	config := Config{
-		Version: "test", Log: func(line string) { s.log = append(s.log, line) },
-		HAProxy: haproxy.Options{LockPath: filepath.Join(dir, "lock"), Executable: "true"},
+		Version: "test", Caller: "the test", Log: func(line string) { s.log = append(s.log, line) },
+		OperationLock: s.lock,
+		HAProxy:       haproxy.Options{LockPath: filepath.Join(dir, "lock"), Executable: "true"},
 	}
 	server := newServer(s.policy, config.withDefaults(), &machine{}, stoppedService{t})
 	in, input := io.Pipe()
@@ -181,6 +183,31 @@ func TestTheCallersEndCutsOffWhatItAskedFor(t *testing.T) {
 	<-m.reached
 	input.Close()
 	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What was asked for before a command began is not what HAProxy is to be like after it.
+func TestACommandThatChangesTheControlPlaneHasHAProxyToItself(t *testing.T) {
+	s := newSession(t, "global\n")
+	s.ask(hello)
+	plugin := &machine{holder: "anna@laptop"}
+	unlock, err := plugin.Lock(t.Context(), s.lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply := `{"id":2,"apply":{"servers":[{"name":"a","address":"10.10.0.2","active":true}]}}`
+	s.refuses(apply, wire.Busy, "anna@laptop")
+	if response := s.ask(`{"id":3,"state":{}}`); response.State == nil {
+		t.Errorf("%+v", response.Error)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses(apply, wire.Stopped, "does not run")
+	if unlock, err = plugin.Lock(t.Context(), s.lock); err != nil {
+		t.Errorf("the helper keeps it: %v", err)
+	} else if err := unlock(); err != nil {
 		t.Error(err)
 	}
 }

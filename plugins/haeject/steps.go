@@ -14,6 +14,7 @@ func steps(c *controlplane.Cluster) []step.Step {
 	return []step.Step{
 		c.JudgeRemoval("See that the control plane bears the removal, now that nobody else changes it"),
 		c.Snapshot("Copy etcd's database to this machine"),
+		c.Mark("Tell the syncer, where there is one, that the host leaves"),
 		c.DrainServers("Let HAProxy give the host no new connections"),
 		c.Yield("Hand the leadership of etcd to a controller that stays"),
 		c.DrainNode("Cordon and drain the Node, through a controller that stays"),
@@ -50,6 +51,7 @@ func replacement(c *controlplane.Cluster, hosts controlplane.Entries, leavesFirs
 	leave := []step.Step{
 		c.JudgeRemoval("See that the control plane bears the removal, now that nobody else changes it"),
 		c.Snapshot("Copy etcd's database to this machine"),
+		c.Mark("Tell the syncer, where there is one, that the old host leaves"),
 		c.DrainServers("Let HAProxy give the old host no new connections"),
 		c.Yield("Hand the leadership of etcd to a controller that stays"),
 		c.DrainNode("Cordon and drain the old Node, through a controller that stays"),

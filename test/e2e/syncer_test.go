@@ -225,7 +225,8 @@ type process struct {
 	said *log
 	url  string
 	pid  int
-	stop func()
+	// stop ends it in order, kill at once.
+	stop, kill func()
 }
 
 // startSyncer runs the syncer as a process under its own ServiceAccount, until stop or the test ends it. Further flags
@@ -242,12 +243,18 @@ func (s *site) startSyncer(folder, identity string, flags ...string) *process {
 	command.Stderr = p.said
 	s.must(command.Start())
 	p.pid = command.Process.Pid
+	var killed bool
 	p.stop = sync.OnceFunc(func() {
 		_ = command.Process.Signal(os.Interrupt)
-		if err := command.Wait(); err != nil {
+		if err := command.Wait(); err != nil && !killed {
 			s.t.Errorf("the syncer ended: %v", err)
 		}
 	})
+	p.kill = func() {
+		killed = true
+		_ = command.Process.Kill()
+		p.stop()
+	}
 	s.t.Cleanup(func() {
 		p.stop()
 		if s.t.Failed() {

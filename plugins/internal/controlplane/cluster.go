@@ -42,6 +42,7 @@ type Cluster struct {
 	unseen          []*machine
 	unseenBalancers []*balancer
 	vouched         []netip.Addr // of those, controllers that the API says are well
+	synced          bool         // a syncer is installed
 	// outsiders belong to the control plane and are not in the file; they keep their places in HAProxy.
 	outsiders []haproxy.Server
 }

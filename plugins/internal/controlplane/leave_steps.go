@@ -17,6 +17,11 @@ func (c *Cluster) Snapshot(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipSnapshot, Detail: c.detailSnapshot, Run: c.snapshot}
 }
 
+// Mark tells the syncer that the host leaves, so that it gives it no connections either, also when this run is cut off.
+func (c *Cluster) Mark(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipMark, Detail: c.detailMark, Run: c.mark, Undo: c.undoMark}
+}
+
 // DrainServers lets no new connection go to the host.
 func (c *Cluster) DrainServers(title string) step.Step {
 	return step.Step{

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
@@ -66,6 +68,7 @@ func (o Operation) Run(ctx context.Context) error {
 	if err := o.Check(c, ctx); err != nil {
 		return err
 	}
+	c.lookAtSyncer(ctx)
 	if o.DryRun == "client" {
 		return printPlan(ctx, o.Out, o.Steps(c))
 	}
@@ -74,18 +77,22 @@ func (o Operation) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	ctx, unlock, err := c.lock(ctx, o.Command)
+	locked, release, err := c.lock(ctx, o.Command)
 	if err != nil {
 		return err
 	}
+	unlock := sync.OnceFunc(release)
 	defer unlock()
-	result, err := step.Run(ctx, o.Steps(c), reporter)
+	result, err := step.Run(locked, o.Steps(c), reporter)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		if cause := context.Cause(locked); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
 		return err
 	}
+	c.awaitObjects(locked)
+	unlock()
+	c.awaitSyncer(ctx)
 	if err := reporter.Close(); err != nil {
 		return err
 	}
@@ -93,30 +100,46 @@ func (o Operation) Run(ctx context.Context) error {
 	return nil
 }
 
-// lock keeps other commands off the control plane: by a file on controllers, which are there before there is a control
-// plane, and by a Lease in a cluster that runs. The context that it returns ends when the Lease is lost.
+// lock keeps others off the control plane: other commands by a file on controllers, which are there before there is a
+// control plane, and by a Lease in a cluster that runs; and the syncer, which the Lease tells, by a file on load balancers,
+// so that what it was about to do is done before. The context that it returns ends when the Lease is lost.
 func (c *Cluster) lock(ctx context.Context, command string) (locked context.Context, unlock func(), err error) {
-	unlockFiles, err := lockAll(ctx, c.locking())
+	unlockHosts, err := lockAll(ctx, connectionsOf(c.locking()), cli.LockPath, cli.LockTimeout)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.api == nil || c.leaving == nil && !c.seed.deputy && c.api.kube.Ready(ctx) != nil {
-		return ctx, unlockFiles, nil
-	}
-	locked, release, err := c.api.kube.LockOperation(ctx, cli.Holder(command), cli.Abandoned)
-	if err != nil {
-		unlockFiles()
-		var held *kube.OperationHeldError
-		if errors.As(err, &held) || errors.Is(err, kube.ErrAlarm) {
-			return nil, nil, cli.Refuse("%w", err)
+	locked, release := ctx, func() {}
+	if c.api != nil && (c.leaving != nil || c.seed.deputy || c.api.kube.Ready(ctx) == nil) {
+		locked, release, err = c.api.kube.LockOperation(ctx, cli.Holder(command), cli.Abandoned)
+		if err != nil {
+			unlockHosts()
+			var held *kube.OperationHeldError
+			if errors.As(err, &held) || errors.Is(err, kube.ErrAlarm) {
+				return nil, nil, cli.Refuse("%w", err)
+			}
+			return nil, nil, err
 		}
+	}
+	balancers := make([]remote, len(c.balancers))
+	for i, b := range c.balancers {
+		balancers[i] = b.conn
+	}
+	unlockBalancers, err := lockAll(ctx, balancers, haproxy.OperationLock, balancerTimeout)
+	if err != nil {
+		release()
+		unlockHosts()
 		return nil, nil, err
 	}
 	return locked, func() {
+		unlockBalancers()
 		release()
-		unlockFiles()
+		unlockHosts()
 	}, nil
 }
+
+// balancerTimeout is how long a load balancer's lock is waited for: what the syncer has begun there may include a reload, and
+// waiting for a health check.
+const balancerTimeout = time.Minute
 
 // diffLines shows what becomes of a cluster file or a k0s.yaml, without what may be secret in it.
 func diffLines(path string, before, after []byte) []string {

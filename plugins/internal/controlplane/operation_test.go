@@ -137,4 +137,8 @@ func TestALockThatIsHeldIsARefusal(t *testing.T) {
 	if _, _, err := c.lock(t.Context(), "kubectl ha-init"); cli.ExitCode(err) != cli.ExitRefused || !strings.Contains(err.Error(), "another command is changing the control plane: ") {
 		t.Errorf("got %v", err)
 	}
+	w.hosts["10.10.0.2"].lock, w.hosts["10.10.4.10"].lock = nil, heldLock()
+	if _, _, err := c.lock(t.Context(), "kubectl ha-init"); cli.ExitCode(err) != cli.ExitRefused {
+		t.Errorf("a load balancer's: got %v", err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
@@ -522,9 +523,18 @@ func (c *Cluster) locking() []*machine {
 	return hosts
 }
 
-// lockAll takes the lock of every host.
-func lockAll(ctx context.Context, hosts []*machine) (unlock func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, cli.LockTimeout)
+// connectionsOf are the machines as what locks are taken on.
+func connectionsOf(machines []*machine) []remote {
+	hosts := make([]remote, len(machines))
+	for i, m := range machines {
+		hosts[i] = m.conn
+	}
+	return hosts
+}
+
+// lockAll takes the lock of that path on every host.
+func lockAll(ctx context.Context, hosts []remote, path string, timeout time.Duration) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var held []func() error
 	unlock = func() {
@@ -532,8 +542,8 @@ func lockAll(ctx context.Context, hosts []*machine) (unlock func(), err error) {
 			_ = release() // the lock ends with the connection, too
 		}
 	}
-	for _, m := range hosts {
-		release, err := m.conn.Lock(ctx, cli.LockPath)
+	for _, h := range hosts {
+		release, err := h.Lock(ctx, path)
 		var locked *host.LockedError
 		if errors.As(err, &locked) {
 			err = cli.Refuse("another command is changing the control plane: %w", err)

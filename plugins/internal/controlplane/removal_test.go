@@ -491,7 +491,7 @@ func TestEveryControllerIsLockedForARemoval(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	w.hosts["10.10.1.2"].lock = heldLock()
-	if _, err := lockAll(t.Context(), w.c.locking()); cli.ExitCode(err) != cli.ExitRefused {
+	if _, _, err := w.c.lock(t.Context(), "kubectl ha-eject"); cli.ExitCode(err) != cli.ExitRefused {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,439 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+)
+
+const haproxyConfig = "/etc/haproxy/haproxy.cfg"
+
+// syncerRig is the syncer in front of two load balancers and two controllers without Nodes. The second controller is taken out
+// and let in by its annotation.
+type syncerRig struct {
+	*site
+	whole   *site  // that of the whole test, which the syncer runs in
+	folder  string // of its ServiceAccount
+	running *process
+	spare   string // the controller that goes and comes
+}
+
+// TestSyncerFaults keeps two load balancers right while something is wrong. Each part begins where the one before has ended:
+// all is well.
+func TestSyncerFaults(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, guide[0], guide[1], loadBalancer+":haproxy", secondBalancer+":haproxy")
+	s.write(clusterFile{
+		members: controller(guide[:2]...), balancers: []string{loadBalancer, secondBalancer},
+		more: []string{"address: " + s.lbAddress(), s.askForSyncer("")},
+	})
+	s.mustInit()
+	s.checkControlPlane(2)
+	s.syncerKey()
+	r := &syncerRig{site: s, whole: s, folder: s.serviceAccount(), spare: guide[1]}
+	r.askAt(s.lbAddress(), s.host(guide[0]).Address().String())
+	r.running = r.start("one")
+	r.awaitWell()
+	for _, c := range []struct {
+		name string
+		test func(r *syncerRig)
+	}{
+		{"HAProxy is stopped", (*syncerRig).stopped},
+		{"the file is broken by hand", (*syncerRig).brokenByHand},
+		{"the file is emptied", (*syncerRig).emptied},
+		{"the disk is full", (*syncerRig).diskFull},
+		{"a host hangs", (*syncerRig).frozen},
+		{"a host shows another key", (*syncerRig).hostKeyChanged},
+		{"the API is away", (*syncerRig).apiAway},
+		{"the leader is killed in the middle of a change", (*syncerRig).leaderKilled},
+		{"a host is set up anew", (*syncerRig).rebuilt},
+	} {
+		well := false
+		t.Run(c.name, func(t *testing.T) {
+			inner := *r
+			inner.site = s.in(t)
+			c.test(&inner)
+			r.running = inner.running
+			inner.awaitWell()
+			well = true
+		})
+		if !well {
+			break
+		}
+	}
+	r.running.stop()
+	if said := strings.ToLower(r.running.said.String()); strings.Contains(said, "forbidden") || strings.Contains(said, "panic") {
+		t.Errorf("the syncer said:\n%s", r.running.said)
+	}
+}
+
+// askAt lets the test ask the API at another address: that of a controller outlives load balancers.
+func (r *syncerRig) askAt(before, after string) {
+	r.t.Helper()
+	kubeconfig, err := os.ReadFile(r.path("kubeconfig"))
+	r.must(err)
+	r.must(os.WriteFile(r.path("kubeconfig"), bytes.ReplaceAll(kubeconfig, []byte(before), []byte(after)), 0o600))
+}
+
+func (r *syncerRig) start(identity string) *process {
+	r.t.Helper()
+	return r.whole.startSyncer(r.folder, identity, fmt.Sprintf("--load-balancers=root@%s,root@%s", r.lbAddress(), r.host(secondBalancer).Address()))
+}
+
+// mark takes the spare controller out, or lets it in.
+func (r *syncerRig) mark(out bool) {
+	r.t.Helper()
+	r.must(r.api().MarkEtcdMember(r.t.Context(), r.spare, map[bool]string{true: "a test"}[out]))
+}
+
+// status is what the syncer says of a load balancer.
+func (r *syncerRig) status(ctx context.Context, balancer string) (kube.SyncerStatus, error) {
+	statuses, err := r.api().SyncerStatuses(ctx)
+	address := net.JoinHostPort(r.host(balancer).Address().String(), "22")
+	i := slices.IndexFunc(statuses, func(s kube.SyncerStatus) bool { return s.LoadBalancer == address })
+	if err == nil && i < 0 {
+		err = errors.New("it says nothing")
+	}
+	if err != nil {
+		return kube.SyncerStatus{}, err
+	}
+	return statuses[i], nil
+}
+
+// awaitStatus waits until the status has that result and says those words, and sees that the metric and an Event have it, too.
+func (r *syncerRig) awaitStatus(balancer, result string, words ...string) {
+	r.t.Helper()
+	start := time.Now()
+	r.eventually("the syncer says "+result, func(ctx context.Context) error {
+		s, err := r.status(ctx, balancer)
+		if err != nil {
+			return err
+		}
+		for _, word := range words {
+			if !strings.Contains(s.Message, word) {
+				err = fmt.Errorf("it says %s: %s", s.Result, s.Message)
+			}
+		}
+		if s.Result != result {
+			err = fmt.Errorf("it says %s: %s", s.Result, s.Message)
+		}
+		return err
+	})
+	r.t.Logf("%s after %s", result, time.Since(start).Round(100*time.Millisecond))
+	if r.counted(balancer, result) == 0 {
+		r.t.Errorf("no metric tells of %s on %s:\n%s", result, balancer, r.metrics(r.running))
+	}
+	if result == kube.SyncerSuccess {
+		return
+	}
+	address := net.JoinHostPort(r.host(balancer).Address().String(), "22")
+	r.eventually("there is an Event", func(ctx context.Context) error {
+		events, err := r.api().Client.CoreV1().Events(kube.SyncerNamespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, e := range events.Items {
+			if e.Type == corev1.EventTypeWarning && strings.HasPrefix(e.Message, address+": ") && (len(words) == 0 || strings.Contains(e.Message, words[0])) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d others", len(events.Items))
+	})
+}
+
+// counted is how often a look at a load balancer ended so, by the metric.
+func (r *syncerRig) counted(balancer, result string) (count int) {
+	r.t.Helper()
+	metric := fmt.Sprintf("ha_syncer_syncs_total{load_balancer=%q,result=%q} ", net.JoinHostPort(r.host(balancer).Address().String(), "22"), result)
+	for line := range strings.Lines(r.metrics(r.running)) {
+		if value, found := strings.CutPrefix(line, metric); found {
+			number, err := strconv.Atoi(strings.TrimSpace(value))
+			r.must(err)
+			count = number
+		}
+	}
+	return count
+}
+
+func (r *syncerRig) metrics(p *process) string {
+	r.t.Helper()
+	response, err := http.Get(p.url + "/metrics")
+	r.must(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	r.must(err)
+	return string(text)
+}
+
+// serverOn is the state of a controller's server in the API's backend of a load balancer.
+func (r *syncerRig) serverOn(balancer, name string) string {
+	const states = `echo 'show stat' | socat - /var/lib/haproxy/kubectl-ha.sock | awk -F, '$1 == "kubeAPI_backend" && $74 == "%s:6443" {print $18}'`
+	state, err := r.host(balancer).Exec(r.t.Context(), fmt.Sprintf(states, r.host(name).Address()), nil)
+	if err != nil {
+		return "not known: " + err.Error() // as while HAProxy is reloaded
+	}
+	return cmp.Or(state, "absent")
+}
+
+func (r *syncerRig) awaitServer(balancer, name, want string) time.Duration {
+	r.t.Helper()
+	start := time.Now()
+	r.eventually(fmt.Sprintf("%s is %s on %s", name, want, balancer), func(context.Context) error {
+		if got := r.serverOn(balancer, name); got != want {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	})
+	return time.Since(start)
+}
+
+// awaitWell waits until both load balancers give connections to both controllers, and the syncer says so.
+func (r *syncerRig) awaitWell() {
+	r.t.Helper()
+	for _, balancer := range []string{loadBalancer, secondBalancer} {
+		for _, name := range []string{guide[0], r.spare} {
+			r.awaitServer(balancer, name, "UP")
+		}
+		r.awaitStatus(balancer, kube.SyncerSuccess)
+		r.checkServers(balancer, guide[0], r.spare)
+		r.eventually("nothing is left behind", func(context.Context) error {
+			if left := r.sh(balancer, "cd /etc/haproxy && ls -d haproxy.cfg?* 2>/dev/null || true"); left != "" {
+				return errors.New(left)
+			}
+			return nil
+		})
+	}
+}
+
+// serves sees that a load balancer gives connections to a controller, whatever else is wrong.
+func (r *syncerRig) serves(balancer string) {
+	r.t.Helper()
+	if state := r.serverOn(balancer, guide[0]); !strings.HasPrefix(state, "UP") {
+		r.t.Errorf("%s on %s is %s", guide[0], balancer, state)
+	}
+}
+
+// configOf is all that is in HAProxy's folder, but for what is there while a file is looked at.
+func (r *syncerRig) configOf(balancer string) string {
+	r.t.Helper()
+	return r.sh(balancer, "cd /etc/haproxy && find . -type f ! -name fill ! -name 'haproxy.cfg?*' -exec sha256sum {} + | sort -k2; stat -c '%i %Y' haproxy.cfg")
+}
+
+// unchanged sees that nothing has changed HAProxy's folder.
+func (r *syncerRig) unchanged(balancer, before string) {
+	r.t.Helper()
+	if after := r.configOf(balancer); after != before {
+		r.t.Errorf("its files were changed:\n%s\nbecame\n%s", before, after)
+	}
+}
+
+func (r *syncerRig) stopped() {
+	before := r.configOf(loadBalancer)
+	r.sh(loadBalancer, "systemctl stop haproxy")
+	r.mark(true)
+	r.t.Logf("out on the other one after %s", r.awaitServer(secondBalancer, r.spare, "MAINT"))
+	r.awaitStatus(loadBalancer, "stopped", "systemctl start haproxy")
+	r.unchanged(loadBalancer, before)
+	r.sh(loadBalancer, "systemctl start haproxy")
+	r.t.Logf("out on this one %s after its start", r.awaitServer(loadBalancer, r.spare, "MAINT"))
+	r.serves(loadBalancer)
+	r.mark(false)
+}
+
+func (r *syncerRig) brokenByHand() {
+	file, err := r.host(loadBalancer).ReadFile(r.t.Context(), haproxyConfig)
+	r.must(err)
+	r.sh(loadBalancer, "printf 'frontend mine\\n    bnd :8080\\n' >>"+haproxyConfig)
+	before := r.configOf(loadBalancer)
+	// Though nothing is to be changed.
+	r.awaitStatus(loadBalancer, "refused", "would not start with its file as it is", "bnd")
+	if said := r.haJoin(0, "--dry-run=client"); !strings.Contains(said.stderr, "the syncer reports of the load balancer "+r.lbAddress()) {
+		r.t.Error("ha-join must tell what the syncer reports")
+	}
+	attempts := r.counted(loadBalancer, "refused")
+	r.mark(true)
+	r.awaitServer(secondBalancer, r.spare, "MAINT")
+	r.eventually("it has tried again", func(context.Context) error {
+		if now := r.counted(loadBalancer, "refused"); now < attempts+2 {
+			return fmt.Errorf("%d times, before %d", now, attempts)
+		}
+		return nil
+	})
+	r.awaitStatus(loadBalancer, "refused", "nothing was changed")
+	r.unchanged(loadBalancer, before)
+	r.serves(loadBalancer)
+	if state := r.serverOn(loadBalancer, r.spare); state != "UP" {
+		r.t.Errorf("%s became %s by a change that was refused", r.spare, state)
+	}
+	r.must(r.host(loadBalancer).WriteFile(r.t.Context(), haproxyConfig, file, 0o644))
+	r.awaitServer(loadBalancer, r.spare, "MAINT")
+	r.mark(false)
+}
+
+// emptied leaves nothing of the file, and then what the distribution brings.
+func (r *syncerRig) emptied() {
+	users := []byte("global\n    maxconn 1000\n\ndefaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n")
+	for _, content := range [][]byte{nil, users} {
+		r.must(r.host(loadBalancer).WriteFile(r.t.Context(), haproxyConfig, content, 0o644))
+		r.eventually("the block is there again", func(ctx context.Context) error {
+			file, err := r.host(loadBalancer).ReadFile(ctx, haproxyConfig)
+			switch {
+			case err != nil:
+				return err
+			case !bytes.HasPrefix(file, content):
+				return fmt.Errorf("the user's part became:\n%s", file)
+			case !bytes.Contains(file, []byte("# END kubectl-ha")):
+				return errors.New("it has no block")
+			}
+			return nil
+		})
+		r.awaitWell()
+	}
+}
+
+func (r *syncerRig) diskFull() {
+	r.sh(loadBalancer, "cp -a /etc/haproxy /run/full && mount -t tmpfs -o size=256k tmpfs /etc/haproxy && cp -a /run/full/. /etc/haproxy && "+
+		"{ cat /dev/zero >/etc/haproxy/fill 2>/dev/null || true; }")
+	before := r.configOf(loadBalancer)
+	r.mark(true)
+	r.awaitServer(secondBalancer, r.spare, "MAINT")
+	r.awaitStatus(loadBalancer, "error", "no space left on device")
+	r.unchanged(loadBalancer, before)
+	r.serves(loadBalancer)
+	r.sh(loadBalancer, "rm /etc/haproxy/fill")
+	r.t.Logf("out %s after there was space", r.awaitServer(loadBalancer, r.spare, "MAINT"))
+	r.mark(false)
+	r.awaitServer(loadBalancer, r.spare, "UP")
+	r.awaitStatus(loadBalancer, kube.SyncerSuccess)
+	// The folder beneath gets what is right by now.
+	r.sh(loadBalancer, "rm -r /run/full && cp -a /etc/haproxy /run/full && umount -l /etc/haproxy && cp -a /run/full/. /etc/haproxy && rm -r /run/full")
+}
+
+// frozen is also the load balancer of two that cannot be reached.
+func (r *syncerRig) frozen() {
+	r.must(r.host(secondBalancer).Freeze(r.t.Context()))
+	for _, c := range []struct {
+		out  bool
+		want string
+	}{{true, "MAINT"}, {false, "UP"}, {true, "MAINT"}} {
+		r.mark(c.out)
+		took := r.awaitServer(loadBalancer, r.spare, c.want)
+		r.t.Logf("%s on the other one after %s", c.want, took)
+		if limit := 5 * time.Second; took > limit {
+			r.t.Errorf("the other load balancer was held up for %s", took)
+		}
+	}
+	r.awaitStatus(secondBalancer, "error")
+	r.must(r.host(secondBalancer).Thaw(r.t.Context()))
+	r.t.Logf("right %s after it went on", r.awaitServer(secondBalancer, r.spare, "MAINT"))
+	r.mark(false)
+}
+
+func (r *syncerRig) hostKeyChanged() {
+	before := r.configOf(secondBalancer)
+	const key = "/etc/ssh/ssh_host_ed25519_key"
+	r.sh(secondBalancer, "mkdir /run/keys && cp -p /etc/ssh/ssh_host_* /run/keys && rm "+key+"* && ssh-keygen -q -t ed25519 -N '' -f "+key+
+		" && systemctl restart ssh && pkill -x ha-lb-helper")
+	r.mark(true)
+	r.awaitServer(loadBalancer, r.spare, "MAINT")
+	r.awaitStatus(secondBalancer, "error", "has changed", "kubectl ha-init")
+	r.unchanged(secondBalancer, before)
+	r.serves(secondBalancer)
+	if state := r.serverOn(secondBalancer, r.spare); state != "UP" {
+		r.t.Errorf("a host that shows another key was changed: %s is %s", r.spare, state)
+	}
+	r.sh(secondBalancer, "cp -p /run/keys/* /etc/ssh && rm -r /run/keys && systemctl restart ssh")
+	r.awaitServer(secondBalancer, r.spare, "MAINT")
+	r.mark(false)
+}
+
+// apiAway cuts the syncer off from every API server, not from the load balancers.
+func (r *syncerRig) apiAway() {
+	before := r.configOf(loadBalancer)
+	for _, name := range []string{guide[0], r.spare} {
+		r.must(r.cutFromHere(name)(r.t.Context()))
+	}
+	start := time.Now()
+	r.eventually("it does not lead any more", func(context.Context) error {
+		if !strings.Contains(r.metrics(r.running), "ha_syncer_leader 0") {
+			return errors.New("it leads")
+		}
+		return nil
+	})
+	r.t.Logf("it leads no more after %s", time.Since(start).Round(100*time.Millisecond))
+	r.unchanged(loadBalancer, before)
+	for _, balancer := range []string{loadBalancer, secondBalancer} {
+		r.checkServers(balancer, guide[0], r.spare)
+	}
+	for _, name := range []string{guide[0], r.spare} {
+		r.heal(name)
+	}
+	r.mark(true)
+	r.t.Logf("it follows again after %s", r.awaitServer(loadBalancer, r.spare, "MAINT"))
+	r.awaitServer(secondBalancer, r.spare, "MAINT")
+	r.mark(false)
+}
+
+// leaderKilled kills the syncer while the helper waits for the health check of a server that it lets in.
+func (r *syncerRig) leaderKilled() {
+	r.mark(true)
+	r.awaitServer(loadBalancer, r.spare, "MAINT")
+	r.must(r.host(r.spare).Cut(r.t.Context(), r.host(loadBalancer)))
+	second := r.start("two")
+	r.mark(false)
+	r.eventually("it waits for the check", func(context.Context) error {
+		if state := r.serverOn(loadBalancer, r.spare); !strings.HasPrefix(state, "DOWN") && !strings.HasPrefix(state, "DRAIN") {
+			return fmt.Errorf("the server is %s", state)
+		}
+		return nil
+	})
+	r.running.kill()
+	killed := time.Now()
+	r.eventually("the helper has ended", func(context.Context) error {
+		if r.sh(loadBalancer, "pgrep -x ha-lb-helper || true") != "" {
+			return errors.New("it runs")
+		}
+		return nil
+	})
+	r.serves(loadBalancer)
+	r.heal(r.spare)
+	r.running = second
+	r.awaitServer(loadBalancer, r.spare, "UP")
+	r.t.Logf("completed by the other one %s after the first was killed", time.Since(killed).Round(100*time.Millisecond))
+	if !strings.Contains(r.metrics(second), "ha_syncer_leader 1") {
+		r.t.Error("the other one does not lead")
+	}
+}
+
+// rebuilt makes a load balancer a new machine: the key is not known there, and ha-init sets it up again.
+func (r *syncerRig) rebuilt() {
+	r.must(r.host(secondBalancer).Reset(r.t.Context()))
+	r.mark(true)
+	r.awaitServer(loadBalancer, r.spare, "MAINT")
+	r.awaitStatus(secondBalancer, "error", "unable to authenticate")
+	r.mark(false)
+	r.awaitServer(loadBalancer, r.spare, "UP")
+	r.askAt(r.host(guide[0]).Address().String(), r.lbAddress())
+	r.mustInit()
+	r.mark(true) // an event does not wait for the next attempt
+	r.awaitServer(secondBalancer, r.spare, "MAINT")
+	r.mark(false)
+}

@@ -21,7 +21,7 @@ const keptChanges = 30
 //go:embed page.html
 var pageHTML string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = template.Must(template.New("page").Parse(pageHTML)) //nolint:gochecknoglobals // it is read once, and never written
 
 // page shows people what this replica knows: one HTML page without scripts and without assets from elsewhere.
 type page struct {

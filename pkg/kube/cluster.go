@@ -74,8 +74,8 @@ func (c *Cluster) Direct(ctx context.Context, dial DialFunc) (*Cluster, error) {
 	config := rest.CopyConfig(c.config)
 	config.Host, config.APIPath = "https://127.0.0.1:6443", "" // every API server of k0s's has a certificate for that
 	config.Dial, config.Proxy = dial, nil
-	config.TLSClientConfig.Insecure, config.TLSClientConfig.ServerName = false, ""
-	config.TLSClientConfig.CAFile, config.TLSClientConfig.CAData = "", ca
+	config.Insecure, config.ServerName = false, ""
+	config.CAFile, config.CAData = "", ca
 	return ConnectTo(config)
 }
 

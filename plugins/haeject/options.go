@@ -96,7 +96,7 @@ func (o *Options) Validate() error {
 		err = errors.Join(err, config.CheckTarget(o.ReplaceWith))
 	}
 	if _, wrong := labels.Parse(o.Drain.PodSelector); wrong != nil {
-		err = errors.Join(err, fmt.Errorf("--pod-selector: %w: write KEY=VALUE,...", wrong))
+		err = errors.Join(err, fmt.Errorf("--pod-selector: %w: write KEY=VALUE, or several of them with commas", wrong))
 	}
 	if o.Snapshot != "" && o.SkipSnapshot {
 		err = errors.Join(err, errors.New("--snapshot names a file, and --skip-snapshot wants none: give one of the two"))

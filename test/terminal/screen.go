@@ -48,7 +48,7 @@ var (
 
 // Write shows what a program writes. Its error says what this screen does not know, or what no terminal can do.
 func (s *Screen) Write(p []byte) (int, error) {
-	text := append(s.rest, p...)
+	text := slices.Concat(s.rest, p)
 	s.rest = nil
 	for len(text) > 0 {
 		if text[0] == '\x1b' {

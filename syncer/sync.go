@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -215,14 +216,13 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 
 // look asks what HAProxy is like, by a new session if there is none.
 func (l *loop) look(ctx context.Context, b *balancer) (*wire.Report, error) {
-	if b.session == nil {
-		session, err := l.open(ctx, b.LoadBalancer)
-		if err != nil {
-			return nil, err
-		}
-		b.session = session
+	kept := b.session != nil
+	report, err := l.state(ctx, b)
+	if kept && errors.Is(err, io.EOF) {
+		// The helper was ended since, as kubectl ha-init does for another policy. A new session tells whether it is worse.
+		b.drop()
+		report, err = l.state(ctx, b)
 	}
-	report, err := b.session.State(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -234,6 +234,17 @@ func (l *loop) look(ctx context.Context, b *balancer) (*wire.Report, error) {
 		b.process = p
 	}
 	return report, nil
+}
+
+func (l *loop) state(ctx context.Context, b *balancer) (*wire.Report, error) {
+	if b.session == nil {
+		session, err := l.open(ctx, b.LoadBalancer)
+		if err != nil {
+			return nil, err
+		}
+		b.session = session
+	}
+	return b.session.State(ctx)
 }
 
 // outcomeOf says what an error means. A session whose helper did not answer in its protocol is over.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -23,7 +25,9 @@ type fakeHAProxy struct {
 	// fail, when not nil, is what the helper answers to apply, and unreachable what comes of opening a session.
 	fail, unreachable error
 	// hang holds a state up until the session is closed.
-	hang            bool
+	hang bool
+	// ended are the sessions up to that one: their helpers were ended.
+	ended           int
 	certificate     *wire.Certificate
 	looks, applies  int
 	opened, closed  int
@@ -39,10 +43,13 @@ func (f *fakeHAProxy) open(context.Context, LoadBalancer) (helper, error) {
 		return nil, f.unreachable
 	}
 	f.opened++
-	return &fakeSession{fakeHAProxy: f}, nil
+	return &fakeSession{f, f.opened}, nil
 }
 
-type fakeSession struct{ *fakeHAProxy }
+type fakeSession struct {
+	*fakeHAProxy
+	number int
+}
 
 func (s *fakeSession) State(ctx context.Context) (*wire.Report, error) {
 	s.mu.Lock()
@@ -57,6 +64,9 @@ func (s *fakeSession) State(ctx context.Context) (*wire.Report, error) {
 	}
 	if s.unreachable != nil {
 		return nil, s.unreachable
+	}
+	if s.number <= s.ended {
+		return nil, fmt.Errorf("the session is over: %w", io.EOF)
 	}
 	return s.report(), nil
 }
@@ -409,6 +419,27 @@ func TestLoopOpensASessionAnewThatBroke(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if o := w.last(t); o.result != success || f.count(&f.opened) != 2 {
 			t.Errorf("%+v after %d sessions", o, f.count(&f.opened))
+		}
+	})
+}
+
+func TestAHelperThatWasEndedIsAskedAgainAtOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		f := &fakeHAProxy{states: map[int]string{1: "up"}, pid: 1}
+		w := newWorld(t, []int{1}, f)
+		time.Sleep(time.Second)
+		f.change(func() { f.ended = 1 })
+		w.wake()
+		time.Sleep(time.Second)
+		if o := w.last(t); o.result != success || f.count(&f.opened) != 2 || f.count(&f.closed) != 1 {
+			t.Errorf("%+v, %d sessions opened, %d closed", o, f.count(&f.opened), f.count(&f.closed))
+		}
+		// One that is over as soon as it has begun is an error.
+		f.change(func() { f.ended = 3 })
+		w.wake()
+		time.Sleep(50 * time.Millisecond)
+		if o := w.last(t); o.result != failed || f.count(&f.opened) != 3 {
+			t.Errorf("%+v, %d sessions opened", o, f.count(&f.opened))
 		}
 	})
 }

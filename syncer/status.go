@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,12 +59,7 @@ func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {
 		}
 		i := slices.IndexFunc(status.Servers, func(have ServerStatus) bool { return have.Address == s.Address.String() })
 		if i < 0 {
-			name := s.Slot
-			for _, c := range controllers {
-				if c.Address == s.Address {
-					name = c.Name
-				}
-			}
+			name := cmp.Or(nameAt(controllers, s.Address), s.Slot)
 			status.Servers = append(status.Servers, ServerStatus{Name: name, Address: s.Address.String(), State: stateOf(s)})
 			continue
 		}

@@ -14,11 +14,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
 // Names of the base.
 const (
-	Namespace  = "kubectl-ha"
+	Namespace  = kube.SyncerNamespace
 	Deployment = "ha-syncer"
 	// Secret holds what the syncer's key is (SecretKey) and by which keys it knows the load balancers (SecretKnownHosts).
 	// The base has none.
@@ -50,7 +52,8 @@ func Labels() map[string]string {
 	return map[string]string{"app.kubernetes.io/name": Deployment, "app.kubernetes.io/part-of": Namespace}
 }
 
-// Objects are those of the base, the namespace first, and of the component, as kustomize builds them. The ConfigMap has no hash in its name.
+// Objects are those of the base, the namespace first, and of the component, as kustomize builds them. The ConfigMap has no
+// hash in its name.
 func Objects(s Settings) ([]*unstructured.Unstructured, error) {
 	names, err := fs.Glob(files, "base/*.yaml")
 	if err != nil {

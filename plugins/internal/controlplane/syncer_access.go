@@ -147,8 +147,9 @@ func (a *access) lines(name string, key ssh.PublicKey) []string {
 	return lines
 }
 
-// authorizeScript replaces the user's file $file, which had the SHA-256 $old if it was not empty, by $size bytes from standard input. It runs
-// as the user, who may make of the path what he likes. A symbolic link stays one, and the file keeps its mode.
+// authorizeScript replaces the user's file $file, which had the SHA-256 $old if it was not empty, by $size bytes from
+// standard input. It runs as the user, who may make of the path what he likes. A symbolic link stays one, and the file
+// keeps its mode.
 const authorizeScript = `set -eu
 umask 077
 mkdir -p -- "${file%/*}"

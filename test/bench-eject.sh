@@ -86,7 +86,7 @@ for _ in $(seq "${REPETITIONS:-3}"); do
     note eject ours "$(seconds ours ha_eject "$leaver" --yes --snapshot=etcd.db)"
     note eject before "$(before eject)"
     note eject drain "$(steps '^Cordon and drain')"
-    note eject safety "$(steps '^(See that|Copy|Put the host.s servers|Verify)')"
+    note eject safety "$(steps '^(See that|Copy|Let clients finish|Put the host.s servers|Verify)')"
     pod_network
     cp "$folder/all.yaml" "$folder/cluster.yaml"
     note join ours "$(seconds ours ha_join)"
@@ -105,7 +105,7 @@ sort -k 1,2 -k 3n "$folder/figures" | awk '
             ratio = rest / median(c, "hand")
             printf "%s: by hand %.1f s; ha-%s %.1f s, of which %.1f s before the first step (connections, preflight, lock), %.1f s for the drain of the Node and %.1f s for safety (%s): the rest is %.2f times that by hand\n",
                 c, median(c, "hand"), c, median(c, "ours"), median(c, "before"), median(c, "drain"), median(c, "safety"),
-                c == "eject" ? "snapshot, last connections, verification" : "health checks, verification", ratio
+                c == "eject" ? "snapshot, newest and last connections, verification" : "health checks, verification", ratio
             if (ratio > 1.3) slow = 1
         }
         printf "medians of %d\n", n["eject", "hand"]

@@ -516,6 +516,19 @@ func TestHAProxyDrainsAServer(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Errorf("an open connection goes on: %v", err)
 	}
+	const quiet = 2 * time.Second
+	if settled, err := h.Settled(t.Context(), realHost(1), quiet); err != nil || settled {
+		t.Errorf("settled at once: %v, %v", settled, err)
+	}
+	since := time.Now()
+	for settled := false; !settled; time.Sleep(50 * time.Millisecond) {
+		if settled, err = h.Settled(t.Context(), realHost(1), quiet); err != nil || time.Since(since) > 2*quiet {
+			t.Fatalf("not settled after %s: %v", time.Since(since), err)
+		}
+	}
+	if settled, err := h.Settled(t.Context(), realHost(2), quiet); err != nil || settled {
+		t.Errorf("one that gets connections has settled: %v, %v", settled, err)
+	}
 	before := one.queries.Load()
 	if _, err := h.WaitDrained(t.Context(), realHost(1), 300*time.Millisecond); err != nil {
 		t.Fatal(err)

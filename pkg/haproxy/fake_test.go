@@ -262,7 +262,7 @@ func (f *fakeHAProxy) serversState() string {
 
 func (f *fakeHAProxy) stat() string {
 	var b strings.Builder
-	b.WriteString("# pxname,svname,scur,status,check_status,check_code,last_chk,\n")
+	b.WriteString("# pxname,svname,scur,lastsess,status,check_status,check_code,last_chk,\n")
 	for _, s := range f.world.runtime.Servers {
 		line := Line{Backend: s.Backend, Slot: s.Slot}
 		f.looks[line]++
@@ -277,7 +277,7 @@ func (f *fakeHAProxy) stat() string {
 		case s.Admin == Drain:
 			status = "DRAIN"
 		}
-		fmt.Fprintf(&b, "%s,%s,%d,%s,%s,\n", s.Backend, s.Slot, s.Sessions, status, check)
+		fmt.Fprintf(&b, "%s,%s,%d,%d,%s,%s,\n", s.Backend, s.Slot, s.Sessions, s.LastSession/time.Second, status, check)
 	}
 	return b.String()
 }

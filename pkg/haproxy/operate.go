@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,6 +71,18 @@ func (b *Balancer) WaitDrained(ctx context.Context, server Server, timeout time.
 		return left, nil
 	}
 	return left, err
+}
+
+// Settled says that HAProxy has given the controller's servers no connection for that long, in whole seconds: clients have
+// had the time to make their newest connections to it work.
+func (b *Balancer) Settled(ctx context.Context, server Server, quiet time.Duration) (bool, error) {
+	runtime, err := b.runtime(ctx)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(runtime.servers(b.spec.Backends(), server), func(s ServerState) bool {
+		return s.LastSession >= 0 && s.LastSession < quiet
+	}), nil
 }
 
 // ShutdownSessions ends the connections that the controller's servers still have.

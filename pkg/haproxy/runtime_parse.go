@@ -47,6 +47,9 @@ type ServerState struct {
 	CheckText string
 	// Sessions are the connections of the present worker; those of workers from before a reload are not counted.
 	Sessions int
+	// LastSession is how long ago HAProxy gave the server a connection last, in whole seconds; negative when the present
+	// worker never did.
+	LastSession time.Duration
 }
 
 // Up says that the server gets new connections.
@@ -202,7 +205,7 @@ func parseStat(text string, servers []ServerState) error {
 		return fail("no header in %q", firstLine(text))
 	}
 	columns, missing := columnsOf(strings.Split(header, ","),
-		"pxname", "svname", "scur", "status", "check_status", "check_code", "last_chk")
+		"pxname", "svname", "scur", "status", "check_status", "check_code", "lastsess", "last_chk")
 	if missing != "" {
 		return fail("no column %s", missing)
 	}
@@ -239,6 +242,11 @@ func parseStat(text string, servers []ServerState) error {
 		if s.Sessions, err = strconv.Atoi(get("scur")); err != nil {
 			return fail("sessions of %s/%s: %w", s.Backend, s.Slot, err)
 		}
+		seconds, err := strconv.Atoi(get("lastsess"))
+		if err != nil {
+			return fail("last session of %s/%s: %w", s.Backend, s.Slot, err)
+		}
+		s.LastSession = time.Duration(seconds) * time.Second
 	}
 	return nil
 }

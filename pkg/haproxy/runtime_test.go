@@ -40,7 +40,7 @@ func TestStateOfEachVersionIsRead(t *testing.T) {
 			}
 			for i, w := range want {
 				w.Backend = KubeAPIBackend
-				w.CheckText, w.Sessions = got[i].CheckText, got[i].Sessions
+				w.CheckText, w.Sessions, w.LastSession = got[i].CheckText, got[i].Sessions, got[i].LastSession
 				if got[i] != w {
 					t.Errorf("got  %+v\nwant %+v", got[i], w)
 				}
@@ -67,8 +67,11 @@ func TestSessionsAreThoseOfTheRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state, ok := runtime.find(Line{Backend: KubeAPIBackend, Slot: "cp1"}); !ok || state.Sessions != 2 {
+	if state, ok := runtime.find(Line{Backend: KubeAPIBackend, Slot: "cp1"}); !ok || state.Sessions != 2 || state.LastSession != time.Second {
 		t.Errorf("sessions of cp1: %+v", state)
+	}
+	if state, ok := runtime.find(Line{Backend: KubeAPIBackend, Slot: "cp2"}); !ok || state.Sessions != 0 || state.LastSession >= 0 {
+		t.Errorf("sessions of cp2: %+v", state)
 	}
 }
 
@@ -103,13 +106,13 @@ func TestColumnsAreFoundByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := parseStat("# status,svname,pxname,last_chk,check_code,scur,check_status\n"+
-		"UP,one,b,\"OK, \"\"quoted\"\"\",200,3,* L7OK\nUP,x,y,,,nonsense,\n", servers); err != nil {
+	if err := parseStat("# status,svname,pxname,last_chk,check_code,scur,check_status,lastsess\n"+
+		"UP,one,b,\"OK, \"\"quoted\"\"\",200,3,* L7OK,4\nUP,x,y,,,nonsense,,\n", servers); err != nil {
 		t.Fatal(err)
 	}
 	want := []ServerState{
 		{Backend: "b", Slot: "one", ID: 1, Address: addr("10.0.0.1"), Port: 6443, Admin: Ready, Status: "UP", Check: "L7OK",
-			CheckText: `L7OK 200: OK, "quoted"`, Sessions: 3},
+			CheckText: `L7OK 200: OK, "quoted"`, Sessions: 3, LastSession: 4 * time.Second},
 		{Backend: "b", Slot: "two", ID: 2, Port: 6443, Admin: Maint},
 	}
 	for i := range want {
@@ -123,16 +126,18 @@ func TestUnreadableAnswersAreErrors(t *testing.T) {
 	const state = "1\n# be_id be_name srv_id srv_name srv_addr srv_admin_state srv_port\n"
 	for name, err := range map[string]error{
 		"info": second(parseInfo("Permission denied")), "no uptime": second(parseInfo("Pid: 3")),
-		"state, no header":       second(parseServersState("Permission denied")),
-		"state, missing column":  second(parseServersState("1\n# be_id be_name\n")),
-		"state, missing field":   second(parseServersState(state + "3 b 1 cp1 10.0.0.1 0\n")),
-		"state, id":              second(parseServersState(state + "3 b one cp1 10.0.0.1 0 1\n")),
-		"state, port":            second(parseServersState(state + "3 b 1 cp1 10.0.0.1 0 one\n")),
-		"state, admin state":     second(parseServersState(state + "3 b 1 cp1 10.0.0.1 ready 1\n")),
-		"state, line before":     second(parseServersState("1\n3 b 1 cp1 10.0.0.1 0 1\n" + state)),
-		"stat, no header":        parseStat("Permission denied", nil),
-		"stat, missing column":   parseStat("# pxname,svname\n", nil),
-		"stat, quotes":           parseStat("# pxname,svname,scur,status,check_status,check_code,last_chk\na,\"b\n", nil),
+		"state, no header":      second(parseServersState("Permission denied")),
+		"state, missing column": second(parseServersState("1\n# be_id be_name\n")),
+		"state, missing field":  second(parseServersState(state + "3 b 1 cp1 10.0.0.1 0\n")),
+		"state, id":             second(parseServersState(state + "3 b one cp1 10.0.0.1 0 1\n")),
+		"state, port":           second(parseServersState(state + "3 b 1 cp1 10.0.0.1 0 one\n")),
+		"state, admin state":    second(parseServersState(state + "3 b 1 cp1 10.0.0.1 ready 1\n")),
+		"state, line before":    second(parseServersState("1\n3 b 1 cp1 10.0.0.1 0 1\n" + state)),
+		"stat, no header":       parseStat("Permission denied", nil),
+		"stat, missing column":  parseStat("# pxname,svname\n", nil),
+		"stat, quotes":          parseStat("# pxname,svname,scur,status,check_status,check_code,lastsess,last_chk\na,\"b\n", nil),
+		"stat, last session": parseStat("# pxname,svname,scur,status,check_status,check_code,lastsess,last_chk\na,b,0,UP,,,new,\n",
+			[]ServerState{{Backend: "a", Slot: "b"}}),
 		"answers, one too few":   second(splitAnswers(prompt+"one"+prompt, 2)),
 		"answers, cut off":       second(splitAnswers(prompt+"one"+prompt+"tw", 2)),
 		"answers, nothing":       second(splitAnswers("", 2)),

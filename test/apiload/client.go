@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,8 +28,9 @@ type client struct {
 	host      string
 }
 
-// newClient makes a client; http2 lets it send all its requests on one connection.
-func newClient(api *rest.Config, http2 bool) (*client, error) {
+// newClient makes a client; http2 lets it send all its requests on one connection. It begins its TLS handshake that long
+// after it has connected, as one that is far away does.
+func newClient(api *rest.Config, http2 bool, far time.Duration) (*client, error) {
 	cfg := rest.CopyConfig(api)
 	tls, err := rest.TLSConfigFor(cfg)
 	if err != nil {
@@ -39,6 +41,13 @@ func newClient(api *rest.Config, http2 bool) (*client, error) {
 	protocols.SetHTTP2(http2)
 	own := &http.Transport{TLSClientConfig: tls, Protocols: protocols, DisableKeepAlives: !http2,
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}}
+	own.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			wait(ctx, far)
+		}
+		return conn, err
+	}
 	wrapped, err := rest.HTTPWrappersForConfig(cfg, own)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,9 @@ import (
 type Config struct {
 	API *rest.Config
 
-	NewConnections float64       // requests a second, each on a connection of its own
+	NewConnections float64 // requests a second, each on a connection of its own
+	FarConnections float64 // more of them, by clients whose TLS handshake comes Far after they have connected
+	Far            time.Duration
 	Clients        int           // clients that keep one HTTP/2 connection
 	ClientRate     float64       // requests a second of each of them
 	Watches        int           // watches that are open at any time
@@ -26,7 +28,7 @@ type Config struct {
 
 // Defaults are the load that the measurements in the project's documentation were made with.
 func Defaults(api *rest.Config) Config {
-	return Config{API: api, NewConnections: 40, Clients: 4, ClientRate: 10, Watches: 4, Timeout: 10 * time.Second}
+	return Config{API: api, NewConnections: 40, FarConnections: 10, Far: 500 * time.Millisecond, Clients: 4, ClientRate: 10, Watches: 4, Timeout: 10 * time.Second}
 }
 
 // Load is a load that runs.
@@ -39,7 +41,7 @@ type Load struct {
 
 // Start starts the load; it goes on until Stop, or until ctx ends.
 func Start(ctx context.Context, cfg Config) (*Load, error) {
-	if cfg.API == nil || cfg.NewConnections < 0 || cfg.Clients < 0 || cfg.Watches < 0 || cfg.Timeout <= 0 || cfg.Clients > 0 && cfg.ClientRate <= 0 {
+	if cfg.API == nil || cfg.NewConnections < 0 || cfg.FarConnections < 0 || cfg.Clients < 0 || cfg.Watches < 0 || cfg.Timeout <= 0 || cfg.Clients > 0 && cfg.ClientRate <= 0 {
 		return nil, errors.New("starting the load: an API, a positive timeout and rates are needed")
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -55,17 +57,20 @@ func Start(ctx context.Context, cfg Config) (*Load, error) {
 
 func (l *Load) startAll(ctx context.Context) error {
 	if l.cfg.NewConnections > 0 {
-		l.every(ctx, l.cfg.NewConnections, func() { l.ask(ctx, KindNew, l.askOnce) })
+		l.every(ctx, l.cfg.NewConnections, func() { l.ask(ctx, KindNew, l.askOnce(0)) })
+	}
+	if l.cfg.FarConnections > 0 {
+		l.every(ctx, l.cfg.FarConnections, func() { l.ask(ctx, KindFar, l.askOnce(l.cfg.Far)) })
 	}
 	for range l.cfg.Clients {
-		c, err := newClient(l.cfg.API, true)
+		c, err := newClient(l.cfg.API, true, 0)
 		if err != nil {
 			return err
 		}
 		l.every(ctx, l.cfg.ClientRate, func() { l.ask(ctx, KindKept, l.patiently(c)) })
 	}
 	for range l.cfg.Watches {
-		c, err := newClient(l.cfg.API, true)
+		c, err := newClient(l.cfg.API, true, 0)
 		if err != nil {
 			return err
 		}
@@ -108,13 +113,16 @@ func (l *Load) patiently(c *client) func(context.Context) error {
 	}
 }
 
-func (l *Load) askOnce(ctx context.Context) error {
-	c, err := newClient(l.cfg.API, false)
-	if err != nil {
-		return err
+// askOnce asks on a connection of its own.
+func (l *Load) askOnce(far time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		c, err := newClient(l.cfg.API, false, far)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		return c.get(ctx)
 	}
-	defer c.close()
-	return c.get(ctx)
 }
 
 // watch keeps a watch open. A server that shuts down ends its watches, after which the client asks again: only a watch

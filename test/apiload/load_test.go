@@ -88,6 +88,22 @@ func TestASoundAPIFailsNothing(t *testing.T) {
 	}
 }
 
+// A client far away has connected a while before it says anything.
+func TestClientsFarAwayTakeTheirTime(t *testing.T) {
+	const far = 200 * time.Millisecond
+	l := start(t, Config{API: api(t, ok, open), FarConnections: 50, Far: far, NewConnections: 50})
+	l.await(t, 40)
+	r := l.Stop()
+	if len(r.Failures) > 0 || r.P99 >= far {
+		t.Errorf("report: %s", r)
+	}
+	for _, e := range l.journal.entries {
+		if slow := e.took >= far; slow != (e.kind == KindFar) {
+			t.Errorf("%s took %s", e.kind, e.took)
+		}
+	}
+}
+
 // Clients that keep connections come again when they are told to, as client-go does; one that makes a new connection has
 // failed.
 func TestAnAnswerThatSaysWhenToAskAgain(t *testing.T) {

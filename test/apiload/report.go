@@ -15,6 +15,7 @@ type Kind string
 // The kinds of clients.
 const (
 	KindNew   Kind = "new connection"
+	KindFar   Kind = "new connection of a client far away"
 	KindKept  Kind = "kept connection"
 	KindWatch Kind = "watch"
 )
@@ -57,7 +58,7 @@ type Report struct {
 	Told       int // answers that told a client of kept connections when to ask again (Retry-After), which it did
 	Failures   []Failure
 	LongestGap time.Duration // between two requests that succeeded, one after the other
-	P50, P99   time.Duration // of the requests that succeeded
+	P50, P99   time.Duration // of the requests that succeeded, without those of clients far away
 }
 
 // Failure is one request that failed.
@@ -85,7 +86,9 @@ func (j *journal) report(end time.Time) Report {
 			r.Failures = append(r.Failures, Failure{e.kind, e.began.Sub(j.start), e.took, e.err})
 		case e.kind != KindWatch:
 			successes = append(successes, e.ended())
-			latencies = append(latencies, e.took)
+			if e.kind != KindFar {
+				latencies = append(latencies, e.took)
+			}
 		}
 	}
 	slices.SortFunc(r.Failures, func(a, b Failure) int { return cmp.Compare(a.At, b.At) })

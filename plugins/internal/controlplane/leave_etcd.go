@@ -247,15 +247,16 @@ func (c *Cluster) stopController(ctx context.Context) error {
 	return nil
 }
 
-// settle bounds how long etcd may take to see that its members are connected, and then to agree that one is gone.
-const settle = 15 * time.Second
+// patience bounds how long etcd may take to see that its members are connected, and then to agree that one is gone, and how
+// long HAProxy may take to stop giving a controller connections.
+const patience = 15 * time.Second
 
 // removeMember removes the member through one that stays, once more judged, and waits until all that stay say so.
 func (c *Cluster) removeMember(ctx context.Context) error {
 	l := c.leaving
 	line := c.report.Host("etcd")
 	line.Update("removing " + l.member.String())
-	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("gave up after %s", settle))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("gave up after %s", patience))
 	defer cancel()
 	var refused error
 	err := kube.Wait(ctx, pollInterval, func(ctx context.Context) error {

@@ -40,6 +40,11 @@ func (c *Cluster) DrainNode(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipDrain, Detail: c.detailDrain, Run: c.drainNode, Undo: c.undoDrainNode}
 }
 
+// Settle waits until clients have made their newest connections to the host work.
+func (c *Cluster) Settle(title string) step.Step {
+	return step.Step{Title: title, Skip: c.skipSettle, Detail: c.detailSettle, Run: c.settle, ReadOnly: true}
+}
+
 // Leave stops k0s on the host and removes its member from etcd.
 func (c *Cluster) Leave(title string) step.Step {
 	return step.Step{Title: title, Skip: c.skipLeave, Detail: c.detailLeave, Run: c.leave, Undo: c.undoLeave}

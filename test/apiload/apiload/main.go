@@ -21,6 +21,7 @@ func main() {
 	duration := flag.Duration("for", 0, "how long; 0 until interrupted")
 	cfg := apiload.Defaults(nil)
 	flag.Float64Var(&cfg.NewConnections, "new", cfg.NewConnections, "requests a second on new connections")
+	flag.Float64Var(&cfg.FarConnections, "far", cfg.FarConnections, "requests a second on new connections of clients far away")
 	flag.IntVar(&cfg.Clients, "clients", cfg.Clients, "clients that keep their HTTP/2 connection")
 	flag.Float64Var(&cfg.ClientRate, "client-rate", cfg.ClientRate, "requests a second of each of them")
 	flag.IntVar(&cfg.Watches, "watches", cfg.Watches, "watches open at any time")

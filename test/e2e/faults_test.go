@@ -201,7 +201,7 @@ func (s *site) ejectWhileAnotherDies() {
 			s.t.Errorf("exit code %d, want 3", r.code)
 		}
 		s.says(r, "removing "+leaver+" (", "from etcd is refused", dying+" (", "does not answer")
-		list := s.etcdList(1, "--timeout=1s")
+		list := s.etcdList(1, "--timeout=5s")
 		if list.Quorum.Voters != 5 || list.Quorum.MayFail < 0 {
 			s.t.Errorf("quorum: %+v", list.Quorum)
 		}

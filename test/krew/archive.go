@@ -3,7 +3,6 @@ package krew
 import (
 	"archive/tar"
 	"archive/zip"
-	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -22,18 +21,33 @@ import (
 
 // Goreleaser is what this package reads of .goreleaser.yaml: the archives that it makes are those of a release.
 type Goreleaser struct {
-	Builds []struct {
-		ID, Main, Binary string
-		Env              []string
-		GOOS, GOARCH     []string
-		Flags, LDFlags   []string
-	}
-	Archives []struct {
-		ID           string
-		NameTemplate string `yaml:"name_template"`
-		Files        []any  // a path, or a mapping with src
+	Before   struct{ Hooks []string }
+	Builds   []Build
+	Archives []Archive
+	Release  struct {
+		ExtraFiles []struct{ Glob string } `yaml:"extra_files"`
 	}
 }
+
+// Build is one program, for some platforms.
+type Build struct {
+	ID, Main, Binary string
+	Env              []string
+	GOOS, GOARCH     []string
+	Flags, LDFlags   []string
+}
+
+// Archive is what one build is packed into.
+type Archive struct {
+	ID           string
+	IDs          []string // of builds: one
+	NameTemplate string   `yaml:"name_template"`
+	Formats      []string // "binary" is the program itself
+	Files        []any    // a path, or a mapping with src
+}
+
+// Plain says that the program is not packed.
+func (a Archive) Plain() bool { return slices.Equal(a.Formats, []string{"binary"}) }
 
 // ReadGoreleaser reads the file in the root of the repository.
 func ReadGoreleaser(root string) (Goreleaser, error) {
@@ -48,23 +62,36 @@ func ReadGoreleaser(root string) (Goreleaser, error) {
 	if len(g.Builds) == 0 || len(g.Builds) != len(g.Archives) {
 		return g, errors.New("reading .goreleaser.yaml: it has not one archive for each build")
 	}
+	for _, a := range g.Archives {
+		if len(a.IDs) != 1 || g.Build(a).ID == "" {
+			return g, fmt.Errorf("reading .goreleaser.yaml: archive %s is of the builds %q, not of one that is there", a.ID, a.IDs)
+		}
+	}
 	return g, nil
 }
 
-// Platforms are all that a release is for, as linux/amd64.
-func (g Goreleaser) Platforms() []string {
+// Build is what an archive holds.
+func (g Goreleaser) Build(a Archive) Build {
+	i := slices.IndexFunc(g.Builds, func(b Build) bool { return slices.Contains(a.IDs, b.ID) })
+	if i < 0 {
+		return Build{}
+	}
+	return g.Builds[i]
+}
+
+// Platforms are those that a program is for, as linux/amd64.
+func (b Build) Platforms() []string {
 	var platforms []string
-	for _, os := range g.Builds[0].GOOS {
-		for _, arch := range g.Builds[0].GOARCH {
+	for _, os := range b.GOOS {
+		for _, arch := range b.GOARCH {
 			platforms = append(platforms, os+"/"+arch)
 		}
 	}
 	return platforms
 }
 
-// Make builds the programs for one platform and packs each into its archive.
+// Make builds the programs that are for one platform and packs each into its archive.
 func (g Goreleaser) Make(ctx context.Context, root, folder, platform string) error {
-	goos, goarch, _ := strings.Cut(platform, "/")
 	programs, err := os.MkdirTemp("", "kubectl-ha-release-")
 	if err != nil {
 		return err
@@ -73,55 +100,118 @@ func (g Goreleaser) Make(ctx context.Context, root, folder, platform string) err
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	for i, build := range g.Builds {
-		program := filepath.Join(programs, build.Binary)
-		if goos == "windows" {
-			program += ".exe"
+	for _, a := range g.Archives {
+		build := g.Build(a)
+		if !slices.Contains(build.Platforms(), platform) {
+			continue
 		}
-		args := append([]string{"build"}, build.Flags...)
-		args = append(args, "-ldflags", strings.Join(build.LDFlags, " "), "-o", program, build.Main)
-		command := exec.CommandContext(ctx, "go", args...)
-		command.Dir = root
-		command.Env = append(append(os.Environ(), build.Env...), "GOOS="+goos, "GOARCH="+goarch)
-		if out, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s for %s: %w\n%s", build.Main, platform, err, out)
-		}
-		files := []string{program}
-		for _, file := range g.Archives[i].Files {
-			if entry, ok := file.(map[string]any); ok {
-				file = entry["src"]
-			}
-			files = append(files, filepath.Join(root, fmt.Sprint(file)))
-		}
-		name, err := g.name(i, platform)
+		program, err := build.run(ctx, root, programs, platform)
 		if err != nil {
 			return err
 		}
-		write := writeTarGz
-		if filepath.Ext(name) == ".zip" {
-			write = writeZip
+		name, err := a.Name(platform)
+		if err == nil {
+			err = a.pack(root, program, filepath.Join(folder, name))
 		}
-		if err := write(filepath.Join(folder, name), files); err != nil {
-			return fmt.Errorf("packing %s: %w", name, err)
+		if err != nil {
+			return fmt.Errorf("packing %s: %w", a.ID, err)
 		}
 	}
 	return nil
 }
 
-// name is the file of one archive for a platform.
-func (g Goreleaser) name(i int, platform string) (string, error) {
-	t, err := template.New("name").Parse(g.Archives[i].NameTemplate)
+// run builds the program for one platform.
+func (b Build) run(ctx context.Context, root, folder, platform string) (program string, err error) {
+	goos, goarch, _ := strings.Cut(platform, "/")
+	program = filepath.Join(folder, b.Binary)
+	if goos == "windows" {
+		program += ".exe"
+	}
+	args := append([]string{"build"}, b.Flags...)
+	command := exec.CommandContext(ctx, "go", append(args, "-ldflags", strings.Join(b.LDFlags, " "), "-o", program, b.Main)...)
+	command.Dir = root
+	command.Env = append(append(os.Environ(), b.Env...), "GOOS="+goos, "GOARCH="+goarch)
+	if out, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s for %s: %w\n%s", b.Main, platform, err, out)
+	}
+	return program, nil
+}
+
+// pack writes the archive of a program.
+func (a Archive) pack(root, program, to string) error {
+	if a.Plain() {
+		return os.Rename(program, to)
+	}
+	files := []string{program}
+	for _, file := range a.Files {
+		if entry, ok := file.(map[string]any); ok {
+			file = entry["src"]
+		}
+		files = append(files, filepath.Join(root, fmt.Sprint(file)))
+	}
+	if filepath.Ext(to) == ".zip" {
+		return writeZip(to, files)
+	}
+	return writeTarGz(to, files)
+}
+
+// Name is the archive's file for a platform.
+func (a Archive) Name(platform string) (string, error) {
+	name, err := fill(a.NameTemplate, platformValues(platform))
+	switch {
+	case err != nil || a.Plain():
+		return name, err
+	case strings.HasPrefix(platform, "windows/"):
+		return name + ".zip", nil
+	}
+	return name + ".tar.gz", nil
+}
+
+func platformValues(platform string) map[string]string {
+	goos, goarch, _ := strings.Cut(platform, "/")
+	return map[string]string{"Os": goos, "Arch": goarch}
+}
+
+func fill(text string, values map[string]string) (string, error) {
+	t, err := template.New("text").Option("missingkey=error").Parse(text)
 	if err != nil {
 		return "", err
 	}
-	goos, goarch, _ := strings.Cut(platform, "/")
-	ending := ".tar.gz"
-	if goos == "windows" {
-		ending = ".zip"
+	var filled strings.Builder
+	err = t.Execute(&filled, values)
+	return filled.String(), err
+}
+
+// MakeExtra runs the hooks, and puts what they make, and is no archive, beside the archives.
+func (g Goreleaser) MakeExtra(ctx context.Context, root, folder, tag string) error {
+	for _, hook := range g.Before.Hooks {
+		line, err := fill(hook, map[string]string{"Tag": tag})
+		if err != nil {
+			return err
+		}
+		words := strings.Fields(line)
+		command := exec.CommandContext(ctx, words[0], words[1:]...)
+		command.Dir = root
+		if out, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("running %s: %w\n%s", line, err, out)
+		}
 	}
-	var name bytes.Buffer
-	err = t.Execute(&name, map[string]string{"Os": goos, "Arch": goarch})
-	return name.String() + ending, err
+	for _, extra := range g.Release.ExtraFiles {
+		found, err := filepath.Glob(filepath.Join(root, extra.Glob))
+		if err != nil || len(found) == 0 {
+			return errors.Join(err, fmt.Errorf("there is no %s", extra.Glob))
+		}
+		for _, file := range found {
+			data, err := os.ReadFile(file)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(folder, filepath.Base(file)), data, 0o644)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // writeTarGz packs files, all at the archive's top.
@@ -183,26 +273,25 @@ func eachFile(files []string, pack func(info os.FileInfo, content io.Reader) err
 	return nil
 }
 
-// WriteChecksums writes checksums.txt for the archives of a folder.
+// WriteChecksums writes checksums.txt for the files of a folder.
 func WriteChecksums(folder string) error {
-	var names []string
-	for _, pattern := range []string{"*.tar.gz", "*.zip"} {
-		found, err := filepath.Glob(filepath.Join(folder, pattern))
-		if err != nil {
-			return err
-		}
-		names = append(names, found...)
+	const to = "checksums.txt"
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
 	}
-	slices.Sort(names)
 	var sums strings.Builder
-	for _, name := range names {
-		sum, err := sumOf(name)
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() || entry.Name() == to {
+			continue
+		}
+		sum, err := sumOf(filepath.Join(folder, entry.Name()))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&sums, "%s  %s\n", sum, filepath.Base(name))
+		fmt.Fprintf(&sums, "%s  %s\n", sum, entry.Name())
 	}
-	return os.WriteFile(filepath.Join(folder, "checksums.txt"), []byte(sums.String()), 0o644)
+	return os.WriteFile(filepath.Join(folder, to), []byte(sums.String()), 0o644)
 }
 
 // sumOf is a file's SHA-256 in hexadecimal.

@@ -34,7 +34,11 @@ func TestManifestsNameWhatAReleaseIsMadeOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := Release{Tag: "v0.3.0", Archives: t.TempDir(), Partial: true}
-	for i, build := range g.Builds {
+	for _, archive := range g.Archives {
+		build := g.Build(archive)
+		if archive.Plain() {
+			continue // it is no plugin
+		}
 		text, err := release.Manifest(filepath.Join(root, "krew", build.ID+".yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -50,7 +54,7 @@ func TestManifestsNameWhatAReleaseIsMadeOf(t *testing.T) {
 		for _, p := range m.Spec.Platforms {
 			platform := p.Selector.MatchLabels.OS + "/" + p.Selector.MatchLabels.Arch
 			platforms = append(platforms, platform)
-			name, err := g.name(i, platform)
+			name, err := archive.Name(platform)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,8 +71,8 @@ func TestManifestsNameWhatAReleaseIsMadeOf(t *testing.T) {
 				t.Errorf("%s for %s: runs %s", build.ID, platform, p.Bin)
 			}
 		}
-		if !slices.Equal(platforms, g.Platforms()) {
-			t.Errorf("%s: the manifest is for %s, a release for %s", build.ID, platforms, g.Platforms())
+		if !slices.Equal(platforms, build.Platforms()) {
+			t.Errorf("%s: the manifest is for %s, a release for %s", build.ID, platforms, build.Platforms())
 		}
 	}
 }

@@ -30,7 +30,7 @@ func findHelper(named, arch string, folders []string) (upload, error) {
 			}
 		}
 	}
-	return upload{}, fmt.Errorf("no %s for %s is beside this program or in PATH: put it there as %s-%[2]s, or name it in spec.syncer.helper",
+	return upload{}, fmt.Errorf("no %s for %s is beside this program or in PATH: put the file %s-%[2]s of this version's release there, or name it in spec.syncer.helper",
 		helperName, arch, helperName)
 }
 

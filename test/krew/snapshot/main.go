@@ -1,5 +1,5 @@
-// Command snapshot makes on this machine what a release is made of, but for signatures: archives, their checksums, and
-// a krew index, which, committed to a git repository, is what `kubectl krew index add` takes.
+// Command snapshot makes on this machine what a release is made of, but for signatures: archives, the syncer's helper and
+// image, their checksums, and a krew index, which, committed to a git repository, is what `kubectl krew index add` takes.
 package main
 
 import (
@@ -39,7 +39,7 @@ func run(release krew.Release, here bool) error {
 	if err != nil {
 		return err
 	}
-	platforms := g.Platforms()
+	platforms := g.Builds[0].Platforms()
 	if here {
 		platforms = []string{runtime.GOOS + "/" + runtime.GOARCH}
 	}
@@ -48,6 +48,10 @@ func run(release krew.Release, here bool) error {
 		if err := g.Make(ctx, ".", release.Archives, platform); err != nil {
 			return err
 		}
+	}
+	fmt.Fprintln(os.Stderr, "image")
+	if err := g.MakeExtra(ctx, ".", release.Archives, release.Tag); err != nil {
+		return err
 	}
 	if err := krew.WriteChecksums(release.Archives); err != nil {
 		return err

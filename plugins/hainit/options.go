@@ -10,6 +10,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
 )
 
@@ -59,14 +60,24 @@ func (o *Options) Run(ctx context.Context) error {
 
 // summary says what has come of a run, and what to do next.
 func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
-	if result.Changed == 0 {
-		fmt.Fprintf(out, "The control plane at %s is highly available already: %d controllers. Nothing was changed.\n",
-			c.Address(), c.Controllers())
+	size, unchanged := cli.Count(c.Controllers(), "controller"), result.Changed == 0
+	switch {
+	case c.Controllers() < availableFrom:
+		fmt.Fprintf(out, "The control plane at %s runs, and is not highly available before it has %d controllers: %s", c.Address(), availableFrom, size)
+	case unchanged:
+		fmt.Fprintf(out, "The control plane at %s is highly available already: %s", c.Address(), size)
+	default:
+		fmt.Fprintf(out, "The control plane at %s is highly available: %s", c.Address(), size)
+	}
+	if unchanged {
+		fmt.Fprintln(out, ". Nothing was changed.")
 		return
 	}
-	fmt.Fprintf(out, "The control plane at %s is highly available: %d controllers, %s.\n",
-		c.Address(), c.Controllers(), result)
+	fmt.Fprintf(out, ", %s.\n", result)
 	if flags := c.KubectlFlags(); flags != "" {
 		fmt.Fprintf(out, "Next: kubectl %s get nodes\n", flags)
 	}
 }
+
+// availableFrom is how many members etcd needs so that one may fail.
+const availableFrom = 3

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/controlplane"
 )
 
@@ -87,12 +88,13 @@ func (o *Options) Run(ctx context.Context) error {
 // summary says what has come of a run.
 func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 	if result.Changed == 0 {
-		fmt.Fprintf(out, "Nobody is left to join: the control plane at %s has %d controllers. Nothing was changed.\n",
-			c.Address(), c.Members())
+		fmt.Fprintf(out, "Nobody is left to join: the control plane at %s has %s. Nothing was changed.\n",
+			c.Address(), cli.Count(c.Members(), "controller"))
 		return
 	}
 	if joiners := c.Joiners(); joiners != "" {
 		fmt.Fprintf(out, "Joined: %s.\n", joiners)
 	}
-	fmt.Fprintf(out, "The control plane at %s has %d controllers, %s.\n", c.Address(), c.Members(), result)
+	fmt.Fprintf(out, "The control plane at %s has %s, %s.\n", c.Address(), cli.Count(c.Members(), "controller"), result)
+	fmt.Fprintln(out, "Next: kubectl etcd-members shows how they are.")
 }

@@ -152,7 +152,7 @@ func (s *site) faultsRefused() {
 	})
 	ejectSays(learner)
 	joinSays(learner, "kubectl etcd-members remove "+id)
-	s.etcdMembers(0, "remove", id, "-y", "--timeout", "1s")
+	s.etcdMembers(0, "remove", id, "-y", "--timeout", briefly)
 	s.eventually("all members are well", s.membersAreWell)
 	if after := s.fingerprint(); after != before {
 		s.t.Errorf("something was changed:\n%s\nbecame\n%s", before, after)
@@ -201,7 +201,7 @@ func (s *site) ejectWhileAnotherDies() {
 			s.t.Errorf("exit code %d, want 3", r.code)
 		}
 		s.says(r, "removing "+leaver+" (", "from etcd is refused", dying+" (", "does not answer")
-		list := s.etcdList(1, "--timeout=5s")
+		list := s.etcdList(1, "--timeout", briefly)
 		if list.Quorum.Voters != 5 || list.Quorum.MayFail < 0 {
 			s.t.Errorf("quorum: %+v", list.Quorum)
 		}
@@ -333,7 +333,7 @@ func (s *site) ejectTheDead() {
 			s.t.Fatal(err)
 		}
 	}
-	list := s.etcdMembers(1, "--timeout", "2s")
+	list := s.etcdMembers(1, "--timeout", briefly)
 	s.says(list, orphan+" (", "is an orphan", "kubectl etcd-members remove "+orphan)
 	remedy := "take it out with `kubectl ha-eject " + second + "`"
 	s.says(s.haJoin(3, s.host("cp6").Address().String(), "--timeout=5s"), remedy)

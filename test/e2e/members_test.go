@@ -64,6 +64,10 @@ func (s *site) etcdMembersBy(code int, args ...string) result {
 	return r
 }
 
+// briefly is how long members that do not answer are waited for; those that do answer within it on a machine that has much
+// else to do.
+const briefly = "4s"
+
 func (s *site) etcdList(code int, args ...string) etcdList {
 	s.t.Helper()
 	var list etcdList
@@ -275,7 +279,7 @@ func (s *site) membersFrozen() {
 	frozen, leader := list.follower(), list.leader()
 	other := guide[slices.IndexFunc(guide, func(name string) bool { return name != frozen && name != leader })]
 	s.freeze(frozen)
-	r := s.etcdMembers(1, "--timeout", "1s")
+	r := s.etcdMembers(1, "--timeout", briefly)
 	if r.took > 3*time.Second {
 		s.t.Errorf("it took %s, which is not bounded by the timeout", r.took)
 	}
@@ -286,12 +290,12 @@ func (s *site) membersFrozen() {
 	for _, args := range [][]string{
 		{"remove", other, "-y"}, {"remove", leader, "-y"}, {"defrag", "-y"}, {"move-leader", frozen, "-y"}, {"promote", other, "-y"},
 	} {
-		if r := s.etcdMembers(3, append(args, "--timeout", "1s")...); !strings.Contains(r.stderr, "refused") {
+		if r := s.etcdMembers(3, append(args, "--timeout", briefly)...); !strings.Contains(r.stderr, "refused") {
 			s.t.Errorf("%q must be refused", args)
 		}
 	}
-	s.etcdMembers(0, "move-leader", other, "-y", "--timeout", "1s") // that is how a sick cluster is worked on
-	s.etcdMembers(0, "snapshot", s.path("sick.db"), "--timeout", "1s")
+	s.etcdMembers(0, "move-leader", other, "-y", "--timeout", briefly) // that is how a sick cluster is worked on
+	s.etcdMembers(0, "snapshot", s.path("sick.db"), "--timeout", briefly)
 }
 
 // freeze freezes a host until the subtest ends.
@@ -326,7 +330,7 @@ func (s *site) membersWatch() {
 	freezing := make(chan error, 1)
 	time.AfterFunc(3*time.Second, func() { freezing <- s.host(frozen).Freeze(context.Background()) })
 	s.thawAtEnd(frozen)
-	r := s.run(ctx, etcdMembers, "-f", s.path("cluster.yaml"), "--watch", "--interval", "1s", "--timeout", "1s")
+	r := s.run(ctx, etcdMembers, "-f", s.path("cluster.yaml"), "--watch", "--interval", "1s", "--timeout", briefly)
 	if err := <-freezing; err != nil {
 		s.t.Fatal(err)
 	}
@@ -405,17 +409,17 @@ func (s *site) membersUnstarted() {
 		s.t.Fatal(err)
 	}
 	id := strconv.FormatUint(added.Member.ID, 16)
-	r := s.etcdMembers(1, "--timeout", "1s")
+	r := s.etcdMembers(1, "--timeout", briefly)
 	if !regexp.MustCompile(`(?m)^- +`+id+` +unstarted +learner +`+regexp.QuoteMeta(nowhere)).MatchString(r.stdout) ||
 		!strings.Contains(r.stdout, "is an orphan") {
 		s.t.Error("the orphan must be shown")
 	}
 	for _, args := range [][]string{{"remove", guide[1], "-y"}, {"promote", id, "-y"}, {"defrag", "-y"}} {
-		if r := s.etcdMembers(3, append(args, "--timeout", "1s")...); !strings.Contains(r.stderr, "never started") {
+		if r := s.etcdMembers(3, append(args, "--timeout", briefly)...); !strings.Contains(r.stderr, "never started") {
 			s.t.Errorf("%q must be refused for the orphan", args)
 		}
 	}
-	s.etcdMembers(0, "remove", id, "-y", "--timeout", "1s")
+	s.etcdMembers(0, "remove", id, "-y", "--timeout", briefly)
 	s.etcdList(0)
 }
 
@@ -429,27 +433,27 @@ func (s *site) membersRemove() {
 	if err := s.host(dead).Kill(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
-	s.etcdMembers(1, "--timeout", "1s")
-	r := s.etcdMembers(0, "remove", dead, "-y", "--timeout", "1s")
+	s.etcdMembers(1, "--timeout", briefly)
+	r := s.etcdMembers(0, "remove", dead, "-y", "--timeout", briefly)
 	if strings.Contains(r.stderr, "ha-eject") || !strings.Contains(r.stdout, dead+" (") {
 		s.t.Error("the host is dead: there is nothing to eject")
 	}
-	if r := s.run(s.t.Context(), etcdMembers, "-f", s.path("cluster.yaml"), "--timeout", "1s"); !strings.Contains(r.stdout, "the EtcdMember object "+dead) {
+	if r := s.run(s.t.Context(), etcdMembers, "-f", s.path("cluster.yaml"), "--timeout", briefly); !strings.Contains(r.stdout, "the EtcdMember object "+dead) {
 		s.t.Errorf("the object that is left must be named: %s", r.stdout)
 	}
 	resource := schema.GroupVersionResource{Group: "etcd.k0sproject.io", Version: "v1beta1", Resource: "etcdmembers"}
 	if err := s.api().Dynamic.Resource(resource).Delete(s.t.Context(), dead, metav1.DeleteOptions{}); err != nil {
 		s.t.Fatal(err)
 	}
-	if r := s.etcdMembers(0, "--timeout", "1s"); strings.Count(r.stdout, " started ") != 2 || !strings.Contains(r.stdout, "no member may fail") {
+	if r := s.etcdMembers(0, "--timeout", briefly); strings.Count(r.stdout, " started ") != 2 || !strings.Contains(r.stdout, "no member may fail") {
 		s.t.Error("two members must be left")
 	}
 
 	s.etcdMembers(3, "remove", leader) // nobody can be asked
-	if r := s.etcdMembers(0, "remove", leader, "-y", "--timeout", "1s"); !strings.Contains(r.stderr, "kubectl ha-eject "+leader+" is the whole procedure") {
+	if r := s.etcdMembers(0, "remove", leader, "-y", "--timeout", briefly); !strings.Contains(r.stderr, "kubectl ha-eject "+leader+" is the whole procedure") {
 		s.t.Error("the host is alive: ha-eject must be named")
 	}
-	if r := s.etcdMembers(3, "remove", other, "-y", "--timeout", "1s"); !strings.Contains(r.stderr, "last voting member") {
+	if r := s.etcdMembers(3, "remove", other, "-y", "--timeout", briefly); !strings.Contains(r.stderr, "last voting member") {
 		s.t.Error("the last member must stay")
 	}
 }

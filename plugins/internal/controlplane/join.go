@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
 // tokenExpiry bounds how long a token by which so many hosts join is good for, should this program die before it takes
@@ -286,5 +287,12 @@ func (c *Cluster) withdrawToken(ctx context.Context, hosts []*machine, token *k0
 // voters counts the members that vote, for people to see what the cluster survives.
 func voters(members []etcd.Member) string {
 	n := etcd.Voters(members)
-	return fmt.Sprintf("%d etcd members vote, %d may fail", n, etcd.Tolerates(n))
+	return fmt.Sprintf("%s, %d may fail", vote(n, "etcd member"), etcd.Tolerates(n))
+}
+
+func vote(n int, thing string) string {
+	if n == 1 {
+		return cli.Count(n, thing) + " votes"
+	}
+	return cli.Count(n, thing) + " vote"
 }

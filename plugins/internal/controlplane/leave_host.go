@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
 // remains lists what there is of k0s on the host.
@@ -183,14 +184,14 @@ func (c *Cluster) verifyLeft(ctx context.Context) (string, error) {
 		}
 		return nil
 	})
-	return fmt.Sprintf("the servers of %d controllers are up", c.voting()-len(c.leaving.down)), err
+	return fmt.Sprintf("the servers of %s are up", cli.Count(c.voting()-len(c.leaving.down), "controller")), err
 }
 
 // Aftermath is what the user is to know and to do now.
 func (c *Cluster) Aftermath() []string {
 	l := c.leaving
-	lines := []string{fmt.Sprintf("%s is no part of the control plane at %s any more: %d controllers vote%s.", l.name(),
-		c.Address(), c.voting(), c.remaining())}
+	lines := []string{fmt.Sprintf("%s is no part of the control plane at %s any more: %s%s.", l.name(),
+		c.Address(), vote(c.voting(), "controller"), c.remaining())}
 	if l.saved {
 		lines = append(lines, "etcd's database from before is in "+l.Snapshot+": it holds every Secret of the cluster.")
 	}

@@ -100,7 +100,7 @@ func TestFindHelper(t *testing.T) {
 		"in a folder":          {"", arch, []string{empty, folder}, ""},
 		"named":                {this, arch, nil, ""},
 		"nowhere":              {"", arch, []string{empty}, "no ha-lb-helper for " + arch + " is beside this program or in PATH"},
-		"of another machine":   {"", other, []string{folder}, "put it there as ha-lb-helper-" + other},
+		"of another machine":   {"", other, []string{folder}, "put the file ha-lb-helper-" + other},
 		"named, of another":    {this, other, nil, "is for " + arch + ", but the load balancer is " + other},
 		"named, not there":     {empty + "/x", arch, nil, "there is no " + empty + "/x"},
 		"named, not a program": {putArchive(t, oneImage), arch, nil, "is no program for Linux"},

@@ -40,8 +40,8 @@ func (p *Plan) Lines() []string {
 	return lines
 }
 
-// Diff is what becomes of the file, as a unified diff; empty when it stays.
-func (p *Plan) Diff() string { return Diff(p.cur.Path, p.cur.Config, p.after) }
+// Diff is what becomes of the file, as a unified diff without what may be secret; empty when it stays.
+func (p *Plan) Diff() string { return Diff(p.cur.Path, redact(p.cur.Config), redact(p.after)) }
 
 // Reloads says whether HAProxy is reloaded or started. A change of membership alone never does.
 func (p *Plan) Reloads() bool {

@@ -11,7 +11,7 @@ import (
 
 // settled is how long HAProxy must have given a controller no connection before k0s is stopped there. An API server that
 // ends waits for requests, and not for connections that have yet to bring one: their TLS handshakes would break off.
-const settled = 2 * time.Second
+const settled = 3 * time.Second
 
 func (c *Cluster) skipSettle(ctx context.Context) (string, error) {
 	m := c.leaving.machine

@@ -63,6 +63,7 @@ func TestSyncerFaults(t *testing.T) {
 		{"a host hangs", (*syncerRig).frozen},
 		{"a host shows another key", (*syncerRig).hostKeyChanged},
 		{"the API is away", (*syncerRig).apiAway},
+		{"the leader's clock jumps", (*syncerRig).clockJumps},
 		{"the leader is killed in the middle of a change", (*syncerRig).leaderKilled},
 		{"a host is set up anew", (*syncerRig).rebuilt},
 	} {
@@ -95,7 +96,11 @@ func (r *syncerRig) askAt(before, after string) {
 
 func (r *syncerRig) start(identity string) *process {
 	r.t.Helper()
-	return r.whole.startSyncer(r.folder, identity, fmt.Sprintf("--load-balancers=root@%s,root@%s", r.lbAddress(), r.host(secondBalancer).Address()))
+	return r.whole.startSyncer(r.folder, identity, r.balancersFlag())
+}
+
+func (r *syncerRig) balancersFlag() string {
+	return fmt.Sprintf("--load-balancers=root@%s,root@%s", r.lbAddress(), r.host(secondBalancer).Address())
 }
 
 // mark takes the spare controller out, or lets it in.

@@ -233,12 +233,17 @@ type process struct {
 // prevail.
 func (s *site) startSyncer(folder, identity string, flags ...string) *process {
 	s.t.Helper()
+	return s.startProgram(haSyncer, folder, identity, flags...)
+}
+
+func (s *site) startProgram(program, folder, identity string, flags ...string) *process {
+	s.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	listen := listener.Addr().String()
 	s.must(listener.Close())
 	p := &process{said: &log{}, url: "http://" + listen}
-	command := exec.Command(absolute(s.t, haSyncer), append([]string{"--load-balancers=root@" + s.lbAddress(), "--service-account=" + folder,
+	command := exec.Command(absolute(s.t, program), append([]string{"--load-balancers=root@" + s.lbAddress(), "--service-account=" + folder,
 		"--ssh-key=" + s.path("ssh-privatekey"), "--known-hosts=" + s.KnownHosts(), "--identity=" + identity, "--listen=" + listen, "--resync=3s"}, flags...)...)
 	command.Stderr = p.said
 	s.must(command.Start())

@@ -429,6 +429,27 @@ func TestForgetLeavesOthersAlone(t *testing.T) {
 	}
 }
 
+func TestConnectionsAreWaitedForWhereK0sIsStopped(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(w *removalWorld)
+		skip   bool
+	}{
+		"it runs":              {func(*removalWorld) {}, false},
+		"it cannot be reached": {dead("10.10.2.2"), true},
+		"it is stopped":        {func(w *removalWorld) { w.hosts["10.10.2.2"].facts.Services["k0scontroller"] = "inactive" }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newRemovalWorld(t, c.change)
+			w.find(Removal{Controller: "cp3"})
+			w.c.balancers = []*balancer{{host: new(config.LBHost), conn: w.hosts["10.10.0.2"]}} // no HAProxy answers there
+			reason, err := w.c.skipSettle(t.Context())
+			if c.skip != (reason != "") || c.skip != (err == nil) {
+				t.Errorf("got %q, %v", reason, err)
+			}
+		})
+	}
+}
+
 func TestWipeTakesEverythingOffTheHost(t *testing.T) {
 	for name, c := range map[string]struct {
 		removal Removal

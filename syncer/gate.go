@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -42,8 +44,8 @@ func (g *gate) ask(ctx context.Context, address netip.Addr) error {
 	if !pool.AppendCertsFromPEM(ca) {
 		return fmt.Errorf("%s holds no certificate", g.caFile)
 	}
-	url := fmt.Sprintf("https://%s/readyz", netip.AddrPortFrom(address, uint16(g.port)))
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	readyz := fmt.Sprintf("https://%s/readyz", netip.AddrPortFrom(address, uint16(g.port)))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, readyz, nil)
 	if err != nil {
 		return err
 	}
@@ -81,4 +83,32 @@ func askAll(ctx context.Context, ask func(context.Context, netip.Addr) error, ad
 	}
 	running.Wait()
 	return answers
+}
+
+// whyWaiting says why controllers are not let in, in words that stay the same for as long as the reason does: they become
+// part of the status.
+func whyWaiting(waiting []Controller, answers map[netip.Addr]error) error {
+	var reasons []error
+	for _, c := range waiting {
+		reasons = append(reasons, fmt.Errorf("%s gets no connections yet, its API server is not ready: %w", c.Name, steady(answers[c.Address])))
+	}
+	return errors.Join(reasons...)
+}
+
+// steady is an error without what differs each time: the ports of connections, and times.
+func steady(err error) error {
+	var (
+		invalid x509.CertificateInvalidError
+		network *net.OpError
+		request *url.Error
+	)
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return errors.New("its certificate is not valid by this host's clock: compare it with the controllers'")
+	case errors.As(err, &network):
+		return network.Err
+	case errors.As(err, &request):
+		return request.Err
+	}
+	return err
 }

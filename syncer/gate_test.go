@@ -1,13 +1,20 @@
 package syncer
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -59,4 +66,23 @@ func TestGateAsksTheServerItself(t *testing.T) {
 	ask("holds no certificate")
 	g.caFile += ".missing"
 	ask("no such file")
+}
+
+// What becomes part of the status does not differ each time.
+func TestReasonsAreSteady(t *testing.T) {
+	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 12:00"}}
+	refused := &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: 40000}, Err: syscall.ECONNRESET}
+	for want, err := range map[string]error{
+		"its certificate is not valid by this host's clock: compare it with the controllers'": &url.Error{Op: "Get", URL: "https://cp1", Err: expired},
+		"connection reset by peer":  &url.Error{Op: "Get", URL: "https://cp1", Err: refused},
+		"context deadline exceeded": &url.Error{Op: "Get", URL: "https://cp1", Err: context.DeadlineExceeded},
+		"it answers 500":            errors.New("it answers 500"),
+	} {
+		if got := steady(err); got.Error() != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if err := whyWaiting(nil, nil); err != nil {
+		t.Errorf("nobody waits: %v", err)
+	}
 }

@@ -163,10 +163,7 @@ func (p *page) view() pageView {
 }
 
 func viewBalancer(lb LoadBalancer, controllers []Controller, o seenOutcome) balancerView {
-	v := balancerView{Name: lb.Address, Result: string(o.result), At: o.at.UTC()}
-	if o.err != nil {
-		v.Message = o.err.Error()
-	}
+	v := balancerView{Name: lb.Address, Result: string(o.result), At: o.at.UTC(), Message: o.message()}
 	if o.report == nil {
 		return v
 	}

@@ -38,10 +38,7 @@ type CertificateStatus = kube.CertificateStatus
 
 // statusOf says in short what came of a sync.
 func statusOf(lb LoadBalancer, controllers []Controller, o outcome) Status {
-	status := Status{LoadBalancer: lb.Address, Result: string(o.result)}
-	if o.err != nil {
-		status.Message = o.err.Error()
-	}
+	status := Status{LoadBalancer: lb.Address, Result: string(o.result), Message: o.message()}
 	for _, c := range o.waiting {
 		status.Waiting = append(status.Waiting, c.Name)
 	}

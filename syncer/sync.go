@@ -35,8 +35,10 @@ type outcome struct {
 	result result
 	err    error
 	// report is what HAProxy is like at the end; nil when that is not known.
-	report  *wire.Report
+	report *wire.Report
+	// waiting are not let in, for the reason why.
 	waiting []Controller
+	why     error
 	actions []string
 	// renewal of the client certificate.
 	renewal renewal
@@ -188,10 +190,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 		err, asked := answers[address]
 		return asked && err == nil
 	})
-	for _, c := range want.waiting {
-		l.log.Debug("controller is not let in: its API server is not ready", "controller", c.Name, "address", c.Address, "err", answers[c.Address])
-	}
-	o.waiting = want.waiting
+	o.waiting, o.why = want.waiting, whyWaiting(want.waiting, answers)
 
 	// May it be changed?
 	if err := guard(controllers, want, report, l.options.MaxRemovalShare); err != nil {
@@ -206,12 +205,23 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	applied, err := b.session.Apply(ctx, want.servers)
 	if err != nil {
 		refusal := b.outcomeOf(err, report)
-		refusal.waiting = want.waiting
+		refusal.waiting, refusal.why = o.waiting, o.why
 		return refusal
 	}
 	o.result, o.report, o.actions = success, &applied.Report, applied.Actions
 	b.process = applied.Report.Process
 	return o
+}
+
+// message is what people are to know of a look at a load balancer; empty when all is as it shall be.
+func (o outcome) message() string {
+	switch {
+	case o.err != nil:
+		return o.err.Error()
+	case o.why != nil:
+		return o.why.Error()
+	}
+	return ""
 }
 
 // look asks what HAProxy is like, by a new session if there is none.

@@ -324,7 +324,7 @@ func TestLoopLetsNobodyInWhoIsNotReady(t *testing.T) {
 		w.set(func() { w.members, w.notReady[member(2).Address] = members(1, 2), true })
 		time.Sleep(3 * time.Second)
 		expect(t, f, "cp1 up")
-		if o := w.last(t); len(o.waiting) != 1 || o.result != success {
+		if o := w.last(t); len(o.waiting) != 1 || o.result != success || !strings.HasPrefix(o.message(), "cp2 gets no connections yet, its API server is not ready: ") {
 			t.Errorf("%+v", o)
 		}
 		// Nobody tells when it gets ready.

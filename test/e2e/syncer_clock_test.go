@@ -19,7 +19,8 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/syncer"
 )
 
-// clockJumps lets the leader's clock jump while a replica whose clock is right looks on.
+// clockJumps lets the leader's clock jump while a replica whose clock is right looks on. By one that is far off, certificates
+// are not valid: nobody is let in.
 func (r *syncerRig) clockJumps() {
 	program := r.buildJumping()
 	jumping := r.whole.startProgram(program, r.folder, "jumping", r.balancersFlag())
@@ -27,7 +28,8 @@ func (r *syncerRig) clockJumps() {
 	r.running = jumping
 	r.awaitWell()
 	beside := r.start("beside")
-	for _, by := range []time.Duration{2 * time.Hour, -2 * time.Hour, 5 * 365 * 24 * time.Hour, -20 * 365 * 24 * time.Hour, 0} {
+	jump := func(by time.Duration) {
+		r.t.Helper()
 		r.must(os.WriteFile(program+".jump", []byte(by.String()), 0o600))
 		said := len(jumping.said.String())
 		r.must(syscall.Kill(jumping.pid, syscall.SIGUSR1))
@@ -37,11 +39,25 @@ func (r *syncerRig) clockJumps() {
 			}
 			return nil
 		})
+	}
+	for _, c := range []struct {
+		by    time.Duration
+		valid bool
+	}{{time.Hour, true}, {-24 * time.Hour, false}, {20 * 365 * 24 * time.Hour, false}} {
+		jump(c.by)
 		r.mark(true)
-		r.t.Logf("%s: out after %s", by, r.awaitServer(loadBalancer, r.spare, "MAINT"))
+		r.t.Logf("%s: out after %s", c.by, r.awaitServer(loadBalancer, r.spare, "MAINT"))
 		r.awaitServer(secondBalancer, r.spare, "MAINT")
+		r.serves(loadBalancer)
 		r.mark(false)
-		r.t.Logf("%s: in after %s", by, r.awaitServer(loadBalancer, r.spare, "UP"))
+		if c.valid {
+			r.t.Logf("%s: in after %s", c.by, r.awaitServer(loadBalancer, r.spare, "UP"))
+		} else {
+			r.awaitStatus(loadBalancer, kube.SyncerSuccess, r.spare+" gets no connections yet", "not valid by this host's clock")
+			r.serves(secondBalancer)
+		}
+		jump(0)
+		r.awaitServer(loadBalancer, r.spare, "UP")
 		r.awaitServer(secondBalancer, r.spare, "UP")
 	}
 	lease, err := r.api().Client.CoordinationV1().Leases(kube.SyncerNamespace).Get(r.t.Context(), syncer.LeaderLease, metav1.GetOptions{})

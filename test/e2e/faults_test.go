@@ -296,7 +296,9 @@ func (s *site) ejectTheDead() {
 		s.t.Fatal(err)
 	}
 	start := time.Now()
-	load, err := apiload.Start(s.t.Context(), apiload.Defaults(config))
+	few := apiload.Defaults(config) // five controllers leave a small machine little
+	few.NewConnections, few.FarConnections, few.ClientRate = 10, 5, 4
+	load, err := apiload.Start(s.t.Context(), few)
 	if err != nil {
 		s.t.Fatal(err)
 	}

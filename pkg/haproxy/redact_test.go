@@ -9,7 +9,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	for line, want := range map[string]string{
 		"    stats auth admin:hunter2":                               "    stats auth ***",
 		"\tstats auth admin:hunter2\r":                               "\tstats auth ***\r",
-		"  user bob insecure-password hunter2 groups ops":            "  user bob insecure-password *** groups ops",
+		"  user bob insecure-password hunter2 groups ops":            "  user bob insecure-password ***",
 		"  user bob password $5$hunter2":                             "  user bob password ***",
 		"  cluster-secret hunter2":                                   "  cluster-secret ***",
 		`  http-check send hdr Authorization "Basic hunter2"`:        `  http-check send hdr Authorization ***`,
@@ -19,7 +19,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		`  tcp-check send "AUTH hunter2"`:                            `  tcp-check send "AUTH ***`,
 		"  setenv LB_PASS hunter2":                                   "  setenv LB_PASS ***",
 		"  presetenv LB_PASS hunter2 # here":                         "  presetenv LB_PASS ***",
-		"  http-request redirect location https://u:hunter2@host/":   "  http-request redirect location https://***host/",
+		"  http-request redirect location https://u:hunter2@host/":   "  http-request redirect location https://***@host/",
 		"# the password: hunter2":                                    "# the password: ***",
 
 		"    server cp1 10.10.0.2:6443 check":          "    server cp1 10.10.0.2:6443 check",

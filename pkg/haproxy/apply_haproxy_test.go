@@ -502,6 +502,10 @@ func TestHAProxyDrainsAServer(t *testing.T) {
 	if err := ask(); err != nil {
 		t.Fatal(err)
 	}
+	const quiet = 5 * time.Second
+	if settled, err := h.Settled(t.Context(), realHost(1), quiet); err != nil || settled {
+		t.Errorf("settled at once: %v, %v", settled, err)
+	}
 	h.apply(realHosts(1, 2))
 	end := h.load()
 	defer end()
@@ -515,10 +519,6 @@ func TestHAProxyDrainsAServer(t *testing.T) {
 	}
 	if err := ask(); err != nil {
 		t.Errorf("an open connection goes on: %v", err)
-	}
-	const quiet = 2 * time.Second
-	if settled, err := h.Settled(t.Context(), realHost(1), quiet); err != nil || settled {
-		t.Errorf("settled at once: %v, %v", settled, err)
 	}
 	since := time.Now()
 	for settled := false; !settled; time.Sleep(50 * time.Millisecond) {

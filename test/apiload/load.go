@@ -28,7 +28,7 @@ type Config struct {
 
 // Defaults are the load that the measurements in the project's documentation were made with.
 func Defaults(api *rest.Config) Config {
-	return Config{API: api, NewConnections: 40, FarConnections: 10, Far: 500 * time.Millisecond, Clients: 4, ClientRate: 10, Watches: 4, Timeout: 10 * time.Second}
+	return Config{API: api, NewConnections: 30, FarConnections: 10, Far: 500 * time.Millisecond, Clients: 4, ClientRate: 10, Watches: 4, Timeout: 10 * time.Second}
 }
 
 // Load is a load that runs.

@@ -25,6 +25,9 @@ import (
 
 const secondBalancer = "haproxy-2"
 
+// patiently is how long members are waited for where five controllers share a small machine.
+const patiently = "5s"
+
 // TestFaults ejects from and joins to five controllers behind two load balancers while something is wrong, or goes wrong.
 // Each part begins where the one before has ended.
 func TestFaults(t *testing.T) {
@@ -152,7 +155,7 @@ func (s *site) faultsRefused() {
 	})
 	ejectSays(learner)
 	joinSays(learner, "kubectl etcd-members remove "+id)
-	s.etcdMembers(0, "remove", id, "-y", "--timeout", briefly)
+	s.etcdMembers(0, "remove", id, "-y", "--timeout", patiently)
 	s.eventually("all members are well", s.membersAreWell)
 	if after := s.fingerprint(); after != before {
 		s.t.Errorf("something was changed:\n%s\nbecame\n%s", before, after)
@@ -201,7 +204,7 @@ func (s *site) ejectWhileAnotherDies() {
 			s.t.Errorf("exit code %d, want 3", r.code)
 		}
 		s.says(r, "removing "+leaver+" (", "from etcd is refused", dying+" (", "does not answer")
-		list := s.etcdList(1, "--timeout", briefly)
+		list := s.etcdList(1, "--timeout", patiently)
 		if list.Quorum.Voters != 5 || list.Quorum.MayFail < 0 {
 			s.t.Errorf("quorum: %+v", list.Quorum)
 		}
@@ -335,7 +338,7 @@ func (s *site) ejectTheDead() {
 			s.t.Fatal(err)
 		}
 	}
-	list := s.etcdMembers(1, "--timeout", briefly)
+	list := s.etcdMembers(1, "--timeout", patiently)
 	s.says(list, orphan+" (", "is an orphan", "kubectl etcd-members remove "+orphan)
 	remedy := "take it out with `kubectl ha-eject " + second + "`"
 	s.says(s.haJoin(3, s.host("cp6").Address().String(), "--timeout=5s"), remedy)

@@ -26,6 +26,7 @@ func (r *syncerRig) clockJumps() {
 	jumping := r.whole.startProgram(program, r.folder, "jumping", r.balancersFlag())
 	r.running.stop()
 	r.running = jumping
+	r.awaitSynced()
 	r.awaitWell()
 	beside := r.start("beside")
 	jump := func(by time.Duration) {
@@ -67,6 +68,20 @@ func (r *syncerRig) clockJumps() {
 	}
 	jumping.stop()
 	r.running = beside
+	r.awaitSynced()
+}
+
+// awaitSynced waits until the present syncer, and no longer the one before it, has seen both load balancers right.
+func (r *syncerRig) awaitSynced() {
+	r.t.Helper()
+	r.eventually("it leads and has synced", func(context.Context) error {
+		for _, balancer := range []string{loadBalancer, secondBalancer} {
+			if r.counted(balancer, kube.SyncerSuccess) == 0 {
+				return errors.New("not yet")
+			}
+		}
+		return nil
+	})
 }
 
 // buildJumping builds the syncer with a clock that the test sets, in place of the kernel's: a stand-in for the clock of a

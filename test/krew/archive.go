@@ -140,7 +140,7 @@ func (b Build) run(ctx context.Context, root, folder, platform string) (program 
 // pack writes the archive of a program.
 func (a Archive) pack(root, program, to string) error {
 	if a.Plain() {
-		return os.Rename(program, to)
+		return copyFile(program, to, 0o755)
 	}
 	files := []string{program}
 	for _, file := range a.Files {
@@ -157,19 +157,15 @@ func (a Archive) pack(root, program, to string) error {
 
 // Name is the archive's file for a platform.
 func (a Archive) Name(platform string) (string, error) {
-	name, err := fill(a.NameTemplate, platformValues(platform))
+	goos, goarch, _ := strings.Cut(platform, "/")
+	name, err := fill(a.NameTemplate, map[string]string{"Os": goos, "Arch": goarch})
 	switch {
 	case err != nil || a.Plain():
 		return name, err
-	case strings.HasPrefix(platform, "windows/"):
+	case goos == "windows":
 		return name + ".zip", nil
 	}
 	return name + ".tar.gz", nil
-}
-
-func platformValues(platform string) map[string]string {
-	goos, goarch, _ := strings.Cut(platform, "/")
-	return map[string]string{"Os": goos, "Arch": goarch}
 }
 
 func fill(text string, values map[string]string) (string, error) {
@@ -202,16 +198,21 @@ func (g Goreleaser) MakeExtra(ctx context.Context, root, folder, tag string) err
 			return errors.Join(err, fmt.Errorf("there is no %s", extra.Glob))
 		}
 		for _, file := range found {
-			data, err := os.ReadFile(file)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(folder, filepath.Base(file)), data, 0o644)
-			}
-			if err != nil {
+			if err := copyFile(file, filepath.Join(folder, filepath.Base(file)), 0o644); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// copyFile copies a file, also to another file system.
+func copyFile(from, to string, mode os.FileMode) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, mode)
 }
 
 // writeTarGz packs files, all at the archive's top.

@@ -16,26 +16,6 @@ import (
 
 // What people do by hand, or with other tools, before they know kubectl-ha.
 
-// putK0s copies the executable to hosts.
-func (s *site) putK0s(names ...string) {
-	s.t.Helper()
-	var copying sync.WaitGroup
-	for _, name := range names {
-		copying.Go(func() {
-			executable, err := os.Open(k0sExecutable)
-			if err != nil {
-				s.t.Error(err)
-				return
-			}
-			defer executable.Close()
-			if _, err := s.host(name).Exec(s.t.Context(), "cat >/usr/local/bin/k0s && chmod 755 /usr/local/bin/k0s", executable); err != nil {
-				s.t.Errorf("%s: %v", name, err)
-			}
-		})
-	}
-	copying.Wait()
-}
-
 // startByHand starts a controller from a configuration, with a join token or as the first one, and waits until it is
 // ready.
 func (s *site) startByHand(name, externalAddress, token string) {

@@ -13,7 +13,7 @@ import (
 // says of a host within a step, and runs it again each time, until a run completes.
 func TestKilledAtAnyStepAndRunAgainCompletes(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "guide", "worker-1")
+	s := bareSite(t, "guide", "worker-1")
 	file := clusterFile{members: append(controllerWorker(guide...), worker("worker-1")...), more: []string{s.askForSyncer("")}}
 	file.members[1].more = []string{`hooks: {apply: {after: ["touch /root/after"]}}`}
 	s.write(file)
@@ -78,7 +78,7 @@ func TestEjectKilledAtAnyStep(t *testing.T) {
 // name. Then a third one joins that nobody disturbs; it dies, and a fourth one takes its place, by a command that is killed.
 func TestJoinKilledAtAnyStep(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "guide", "cp4", "cp5")
+	s := newSite(t, "guide", "cp4", "cp5:bare")
 	file := clusterFile{members: controller(guide[:2]...)}
 	file.members[1].more = []string{
 		`hooks: {apply: {before: ["touch /root/before"], after: ["touch /root/after"]}}`,

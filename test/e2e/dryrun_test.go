@@ -14,7 +14,7 @@ import (
 
 func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "guide")
+	s := bareSite(t, "guide")
 	s.write(clusterFile{members: controller(guide...)})
 	before := s.everything()
 	dry := s.mustInit("--dry-run=client")

@@ -18,7 +18,6 @@ import (
 func TestASingleControllerBecomesHighlyAvailable(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "guide", "worker-1", "worker-2")
-	s.putK0s(guide[0], "worker-1", "worker-2")
 	s.startByHand(guide[0], "", "")
 	s.workerByHand("worker-1", guide[0])
 	s.workerByHand("worker-2", guide[0]) // and the file will not name this one
@@ -113,7 +112,6 @@ func demoDeployment() *appsv1.Deployment {
 func TestAClusterMadeByOtherMeansIsAdopted(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, guide[0], guide[1], guide[2], "haproxy:haproxy")
-	s.putK0s(guide...)
 	users := s.guideHAProxy()
 	s.startByHand(guide[0], s.lbAddress(), "")
 	for _, name := range guide[1:] {

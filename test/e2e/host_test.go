@@ -64,7 +64,7 @@ func wantWords(t *testing.T, err error, words ...string) {
 }
 
 func TestHostsOverSSH(t *testing.T) {
-	s := newSite(t, "a=7.2", "b=7.3:haproxy", "hidden=7.4:private")
+	s := bareSite(t, "a=7.2", "b=7.3:haproxy", "hidden=7.4:private")
 	connector := s.connector()
 	ctx := t.Context()
 
@@ -311,7 +311,7 @@ func (s *site) checkHAProxyHost(t *testing.T) {
 // A k0s executable goes to three hosts at once, in at most the time of scp, and this process stays small.
 func TestUploadToThreeHostsAtOnce(t *testing.T) {
 	const size = 280 << 20
-	s := newSite(t, "a=7.2", "b=7.3", "c=7.4")
+	s := bareSite(t, "a=7.2", "b=7.3", "c=7.4")
 	source := s.path("k0s")
 	sum := makeFile(t, source, size)
 	file, err := os.Open(source)

@@ -36,7 +36,7 @@ func (s *site) haJoin(code int, args ...string) result {
 }
 
 func TestJoin(t *testing.T) {
-	s := newSite(t, "guide", "cp4", "cp5")
+	s := newSite(t, "guide", "cp4", "cp5:bare")
 	s.write(clusterFile{members: controller(guide...)})
 	if r := s.haJoin(3); !strings.Contains(r.stderr, "there is no control plane") || !strings.Contains(r.stderr, "kubectl ha-init") {
 		t.Error("without a control plane, ha-init must be named")

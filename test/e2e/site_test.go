@@ -37,8 +37,26 @@ type site struct {
 }
 
 // newSite makes a lab with the hosts (see lab.ParseHost; "guide" is all four of the guide) and removes it when the test
-// ends. A test that failed shows what its hosts logged.
+// ends. A test that failed shows what its hosts logged. All but load balancers, and hosts that are said to be bare, have
+// k0s's executable already, so that not every test uploads it.
 func newSite(t *testing.T, hosts ...string) *site {
+	t.Helper()
+	specs := parseHosts(t, hosts)
+	for i, h := range specs {
+		if h.Flavour == "" && !strings.HasPrefix(h.Name, loadBalancer) {
+			specs[i].Flavour = lab.K0s
+		}
+	}
+	return makeSite(t, specs)
+}
+
+// bareSite is newSite with hosts that have nothing yet.
+func bareSite(t *testing.T, hosts ...string) *site {
+	t.Helper()
+	return makeSite(t, parseHosts(t, hosts))
+}
+
+func parseHosts(t *testing.T, hosts []string) []lab.HostSpec {
 	t.Helper()
 	var specs []lab.HostSpec
 	for _, h := range hosts {
@@ -52,8 +70,13 @@ func newSite(t *testing.T, hosts ...string) *site {
 		}
 		specs = append(specs, spec)
 	}
+	return specs
+}
+
+func makeSite(t *testing.T, hosts []lab.HostSpec) *site {
+	t.Helper()
 	name := fmt.Sprintf("e2e-%d-%d", os.Getpid(), siteNumber.Add(1))
-	l, err := lab.Up(t.Context(), lab.Config{Name: name, Hosts: specs, Log: testWriter{t}})
+	l, err := lab.Up(t.Context(), lab.Config{Name: name, Hosts: hosts, Executable: k0sExecutable, Log: testWriter{t}})
 	if err != nil {
 		t.Fatal(err)
 	}

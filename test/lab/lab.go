@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -37,6 +38,11 @@ func Up(ctx context.Context, config Config) (*Lab, error) {
 	tags, err := Image(ctx, stateDir, log)
 	if err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(config.Hosts, func(h HostSpec) bool { return h.Flavour == K0s }) {
+		if tags[K0s], err = k0sImage(ctx, stateDir, tags[Bare], config.Executable); err != nil {
+			return nil, fmt.Errorf("lab %s: %w", config.Name, err)
+		}
 	}
 	given, err := findPrivileges(ctx, stateDir, tags[Bare])
 	if err != nil {

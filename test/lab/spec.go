@@ -17,6 +17,8 @@ const (
 	Bare Flavour = "bare"
 	// HAProxy is a server on which Debian's HAProxy runs with the configuration that the package ships.
 	HAProxy Flavour = "haproxy"
+	// K0s is a bare server that has a k0s executable, as where an image of a provider's hosts brings it; it does not run.
+	K0s Flavour = "k0s"
 )
 
 // HostSpec describes a host of a lab.
@@ -40,6 +42,8 @@ type Config struct {
 	Subnet netip.Prefix
 	// Hosts has at least one host; names and addresses are unique.
 	Hosts []HostSpec
+	// Executable is the file that hosts of the flavour K0s have as /usr/local/bin/k0s.
+	Executable string
 	// StateDir is the folder of all labs' state; empty means DefaultStateDir.
 	StateDir string
 	// Log receives what takes long (the image's build) and is discarded when nil.
@@ -69,6 +73,9 @@ func (c Config) validate() error {
 	names, octets := map[string]bool{}, map[[2]byte]string{}
 	for _, h := range c.Hosts {
 		errs = append(errs, h.validate())
+		if h.Flavour == K0s && c.Executable == "" {
+			errs = append(errs, fmt.Errorf("host %s: flavour %s: the configuration names no executable", h.Name, K0s))
+		}
 		if names[h.Name] {
 			errs = append(errs, fmt.Errorf("host %s: the name is there twice", h.Name))
 		}
@@ -90,9 +97,9 @@ func (h HostSpec) validate() error {
 		errs = append(errs, fmt.Errorf("host %s: octets %d.%d are the network's own", h.Name, h.Octets[0], h.Octets[1]))
 	}
 	switch h.Flavour {
-	case "", Bare, HAProxy:
+	case "", Bare, HAProxy, K0s:
 	default:
-		errs = append(errs, fmt.Errorf("host %s: flavour %q: use %s or %s", h.Name, h.Flavour, Bare, HAProxy))
+		errs = append(errs, fmt.Errorf("host %s: flavour %q: use %s, %s or %s", h.Name, h.Flavour, Bare, HAProxy, K0s))
 	}
 	return errors.Join(errs...)
 }

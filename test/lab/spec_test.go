@@ -14,11 +14,13 @@ func TestMistakesInAConfigAreAllNamed(t *testing.T) {
 			{Name: "a", Octets: [2]byte{0, 2}},
 			{Name: "a", Octets: [2]byte{0, 2}, Flavour: "nginx"},
 			{Name: "b_1", Octets: [2]byte{0, 1}},
+			{Name: "c", Octets: [2]byte{0, 3}, Flavour: K0s},
 		},
 	}.validate()
 	for _, want := range []string{
 		`lab name "Demo"`, "subnet 10.10.1.0/24", "host a: the name is there twice", "host a: has the address of host a",
 		`flavour "nginx"`, `host name "b_1"`, "host b_1: octets 0.1 are the network's own",
+		"host c: flavour k0s: the configuration names no executable",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing from: %v", want, err)

@@ -587,20 +587,23 @@ func TestSessionsAreWaitedForAndShutDown(t *testing.T) {
 
 func TestConnectionsSettle(t *testing.T) {
 	for name, c := range map[string]struct {
-		last []time.Duration // of the controller's servers; the others' are as old as can be
-		want bool
+		state AdminState
+		last  []time.Duration // of the controller's servers; the others' are as old as can be
+		want  bool
 	}{
-		"never any":                     {[]time.Duration{-time.Second, -time.Second, -time.Second, -time.Second}, true},
-		"all are old":                   {[]time.Duration{2 * time.Second, 3 * time.Second, -time.Second, time.Hour}, true},
-		"one backend has a young":       {[]time.Duration{time.Minute, time.Minute, time.Second, time.Minute}, false},
-		"one has come this very second": {[]time.Duration{0, time.Minute, time.Minute, time.Minute}, false},
+		"never any":                     {Drain, []time.Duration{-time.Second, -time.Second, -time.Second, -time.Second}, true},
+		"all are old":                   {Drain, []time.Duration{2 * time.Second, 3 * time.Second, -time.Second, time.Hour}, true},
+		"taken out":                     {Maint, []time.Duration{2 * time.Second, 3 * time.Second, -time.Second, time.Hour}, true},
+		"it still gets connections":     {Ready, []time.Duration{time.Hour, time.Hour, time.Hour, time.Hour}, false},
+		"one backend has a young":       {Drain, []time.Duration{time.Minute, time.Minute, time.Second, time.Minute}, false},
+		"one has come this very second": {Drain, []time.Duration{0, time.Minute, time.Minute, time.Minute}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, b := newFake(t, hosts(1, 2)...)
 			i := 0
 			f.change(func(s *ServerState) {
 				if s.Address == host(2, true).Address {
-					s.LastSession = c.last[i]
+					s.Admin, s.LastSession = c.state, c.last[i]
 					i++
 				}
 			})

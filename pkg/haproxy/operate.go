@@ -73,15 +73,15 @@ func (b *Balancer) WaitDrained(ctx context.Context, server Server, timeout time.
 	return left, err
 }
 
-// Settled says that HAProxy has given the controller's servers no connection for that long, in whole seconds: clients have
-// had the time to make their newest connections to it work.
+// Settled says that HAProxy gives the controller's servers no connections and has not for that long, in whole seconds:
+// clients have had the time to make their newest connections to it work.
 func (b *Balancer) Settled(ctx context.Context, server Server, quiet time.Duration) (bool, error) {
 	runtime, err := b.runtime(ctx)
 	if err != nil {
 		return false, err
 	}
 	return !slices.ContainsFunc(runtime.servers(b.spec.Backends(), server), func(s ServerState) bool {
-		return s.LastSession >= 0 && s.LastSession < quiet
+		return s.Admin == Ready || s.LastSession >= 0 && s.LastSession < quiet
 	}), nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
@@ -26,12 +25,8 @@ func (c *Cluster) skipSettle(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the newest is older than %s", settled), nil
 }
 
-// settledOn looks at one load balancer. Where the host is still given connections, as when nothing is changed, it is not.
 func (c *Cluster) settledOn(ctx context.Context, b *balancer) (bool, error) {
-	balancer, open, err := c.inState(ctx, b, haproxy.Ready)
-	if err != nil || len(open) > 0 {
-		return false, err
-	}
+	balancer := c.balancer(b)
 	for _, server := range c.leaving.places() {
 		if yes, err := balancer.Settled(ctx, server, settled); err != nil || !yes {
 			return false, err

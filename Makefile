@@ -8,6 +8,9 @@ ARCHS     ?= amd64 arm64
 LAB       := $(GO) run ./test/lab/labctl
 PREFIX    ?= /usr/local
 LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# Everything is compiled in one way, that of the release, so that no package is compiled twice; but for the race detector.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+export CGO_ENABLED := 0
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
 PACKAGES  := ./cmd/... ./plugins/... ./syncer/... ./pkg/...
 
@@ -17,7 +20,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the plugins, the syncer and its helper into bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/...
+	$(GO) build -ldflags '-s -w' -o $(BIN)/ ./cmd/...
 
 .PHONY: install
 install: build ## Install the plugins, what completes their arguments and the syncer's helper into PREFIX/bin (/usr/local)
@@ -30,18 +33,19 @@ release-snapshot: ## Make a release's archives for all platforms in dist/, and a
 
 .PHONY: image
 image: ## OCI archive of the syncer in bin/, for `k0s ctr images import` and /var/lib/k0s/images (IMAGE=name:tag)
-	for arch in $(ARCHS); do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' \
+	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(GO) build -ldflags '-s -w' \
 		-o $(BIN)/image/ha-syncer-$$arch ./cmd/ha-syncer || exit 1; done
 	$(GO) run ./manifests/image -o $(BIN)/ha-syncer.tar -name $(IMAGE) \
 		$(foreach arch,$(ARCHS),linux/$(arch)=$(BIN)/image/ha-syncer-$(arch))
 
 .PHONY: test
+test: E2E_FLAGS += -short # kills commands at fewer moments than all
 test: lint unit haproxy krew browser standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, a browser, the lab
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
 	$(GO) vet -tags e2e,haproxy,krew,browser,bench ./...
-	$(GO) test -race $(PACKAGES) ./manifests/... ./test/...
+	CGO_ENABLED=1 $(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
 .PHONY: haproxy
 haproxy: ## Tests of pkg/haproxy and the helper against the real HAProxy of the lab's host image
@@ -57,7 +61,7 @@ browser: ## Look at the syncer's page in a headless Chromium
 
 .PHONY: standin
 standin: ## Unit tests of the lab's stand-in for k0s
-	cd test/lab/k0s && $(GO) test -trimpath ./... # -trimpath: what the build has compiled already
+	cd test/lab/k0s && $(GO) test ./...
 
 .PHONY: e2e
 e2e: build ## End-to-end tests on the lab (K0S_BINARY=/path for a real k0s; E2E_FLAGS='-run TestName')

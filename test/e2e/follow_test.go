@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -86,14 +87,22 @@ func (s *site) signal(process *os.Process, signal os.Signal) {
 // killedEverywhere kills a plugin once at every step that it starts, which is after the step before, and once at
 // everything else that it says of a host within a step, and runs it again each time, until a run ends by itself. The
 // moments are the command's own words, so that no step is forgotten: one in which no run was killed must be one of
-// those in which nothing may be to do, by how their titles begin.
+// those in which nothing may be to do, by how their titles begin. With -short, it is killed at every third moment only.
 func (s *site) killedEverywhere(plugin string, idle []string, args ...string) result {
 	s.t.Helper()
-	var killed []string
+	every := 1
+	if testing.Short() {
+		every = 3
+	}
+	var seen, killed []string
 	titles := runbook{}
 	for {
 		r := s.follow(plugin, titles, func(moment string) bool {
-			if slices.Contains(killed, moment) {
+			if slices.Contains(seen, moment) {
+				return false
+			}
+			seen = append(seen, moment)
+			if len(seen)%every != 0 {
 				return false
 			}
 			killed = append(killed, moment)
@@ -109,7 +118,7 @@ func (s *site) killedEverywhere(plugin string, idle []string, args ...string) re
 		for title := range titles {
 			hit := slices.ContainsFunc(killed, func(moment string) bool { return moment == title || strings.HasPrefix(moment, title+": ") })
 			excused := slices.ContainsFunc(idle, func(begin string) bool { return strings.HasPrefix(title, begin) })
-			if !hit && !excused {
+			if !hit && !excused && every == 1 {
 				s.t.Errorf("no run was killed in the step %q", title)
 			}
 		}

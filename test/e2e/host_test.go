@@ -64,6 +64,7 @@ func wantWords(t *testing.T, err error, words ...string) {
 }
 
 func TestHostsOverSSH(t *testing.T) {
+	t.Parallel()
 	s := bareSite(t, "a=7.2", "b=7.3:haproxy", "hidden=7.4:private")
 	connector := s.connector()
 	ctx := t.Context()

@@ -19,6 +19,7 @@ var guide = []string{"k0s-ch-sion-1", "k0s-at-vie-1", "k0s-de-fra-1"}
 const maxMemory = 150 << 20
 
 func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
+	t.Parallel()
 	s := bareSite(t, "guide", "worker-1")
 	file := clusterFile{members: append(append(controllerWorker(guide[:2]...), controller(guide[2])...), worker("worker-1")...)}
 	file.members[0].more = []string{

@@ -79,16 +79,20 @@ pod_network() { on "$leaver" 'tar -C / -xf /root/pod-network.tar'; } # a lab's h
 for _ in $(seq "${REPETITIONS:-3}"); do
     on haproxy 'cp /etc/haproxy/haproxy.cfg /root/haproxy.cfg'
     disconnect
+    quiet
     note eject hand "$(seconds eject_by_hand)"
     pod_network
     disconnect
+    quiet
     note join hand "$(seconds join_by_hand)"
+    quiet
     note eject ours "$(seconds ours ha_eject "$leaver" --yes --snapshot=etcd.db)"
     note eject before "$(before eject)"
     note eject drain "$(steps '^Cordon and drain')"
     note eject safety "$(steps '^(See that|Copy|Let clients finish|Put the host.s servers|Verify)')"
     pod_network
     cp "$folder/all.yaml" "$folder/cluster.yaml"
+    quiet
     note join ours "$(seconds ours ha_join)"
     note join before "$(before join)"
     note join drain 0

@@ -32,6 +32,18 @@ ready() {
     done
 }
 
+# quiet: waits, a minute at most, until what was started before is over: this machine is idle for most of two seconds.
+quiet() {
+    local idle
+    for _ in $(seq 30); do
+        idle=$({ head -n 1 /proc/stat; sleep 2; head -n 1 /proc/stat; } | awk '
+            { all = 0; for (i = 2; i <= 9; i++) all += $i }
+            NR == 1 { before = all; idle = $5 }
+            NR == 2 { print int(100 * ($5 - idle) / (all - before)) }')
+        if [ "$idle" -ge 60 ]; then return; fi
+    done
+}
+
 seconds() { # seconds COMMAND...: how long it took
     local start end
     start=$(date +%s.%N)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,10 +40,14 @@ type sshWire struct {
 	client *hopClient
 	before []io.Closer // bastions, the nearest to us first
 
-	done  chan struct{}
-	once  sync.Once
-	mu    sync.Mutex
-	cause error
+	alive context.Context // ends with the connection, whose cause it keeps
+	cut   context.CancelCauseFunc
+}
+
+func newSSHWire(client *hopClient) *sshWire {
+	w := &sshWire{client: client}
+	w.alive, w.cut = context.WithCancelCause(context.Background())
+	return w
 }
 
 // connectSSH opens the connection, through the bastions. Every hop is verified in the same way.
@@ -75,7 +78,7 @@ func (c *Connector) connectSSH(ctx context.Context, s *config.SSH) (*sshWire, er
 		dial = client.DialContext
 	}
 	last := len(clients) - 1
-	w := &sshWire{client: clients[last], done: make(chan struct{})}
+	w := newSSHWire(clients[last])
 	for _, client := range clients[:last] {
 		w.before = append(w.before, client)
 	}
@@ -224,8 +227,18 @@ func (s *stopwatch) paused(f func(ctx context.Context) error) error {
 	return f(s.ctx)
 }
 
+// whileAlive is ctx until the connection ends. x/crypto's client never answers who asks for a session or a connection at the
+// very moment at which it ends (mux.openChannel after mux.loop has dropped all channels).
+func (w *sshWire) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(w.alive, func() { cancel(w.lost()) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
 // StartProcess runs a command in a session of its own.
 func (w *sshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
+	ctx, stop := w.whileAlive(ctx)
+	defer stop()
 	type started struct {
 		process *sshProcess
 		err     error
@@ -297,6 +310,8 @@ func (p *sshProcess) Close() error {
 }
 
 func (w *sshWire) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, stop := w.whileAlive(ctx)
+	defer stop()
 	channel, err := w.client.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -321,7 +336,7 @@ func (w *sshWire) probe(every time.Duration) {
 	asking := make(chan struct{}, 1)
 	for {
 		select {
-		case <-w.done:
+		case <-w.alive.Done():
 			return
 		case <-ticks.C:
 		}
@@ -367,23 +382,14 @@ func (c *heardConn) silence() time.Duration {
 
 // end closes the connection; the first cause counts.
 func (w *sshWire) end(cause error) {
-	w.once.Do(func() {
-		w.mu.Lock()
-		w.cause = cause
-		w.mu.Unlock()
-		close(w.done)
-		w.client.Close()
-		for i := len(w.before) - 1; i >= 0; i-- {
-			w.before[i].Close()
-		}
-	})
+	w.cut(cause)
+	w.client.Close()
+	for i := len(w.before) - 1; i >= 0; i-- {
+		w.before[i].Close()
+	}
 }
 
-func (w *sshWire) lost() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.cause
-}
+func (w *sshWire) lost() error { return context.Cause(w.alive) }
 
 var errClosed = errors.New("the connection was closed")
 

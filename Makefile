@@ -39,8 +39,9 @@ image: ## OCI archive of the syncer in bin/, for `k0s ctr images import` and /va
 		$(foreach arch,$(ARCHS),linux/$(arch)=$(BIN)/image/ha-syncer-$(arch))
 
 .PHONY: test
-test: E2E_FLAGS += -short # kills commands at fewer moments than all
-test: lint unit haproxy krew browser standin e2e ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, a browser, the lab
+test: ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, a browser, the lab
+	$(MAKE) -j2 --output-sync=target lint unit haproxy krew browser standin # some compile, some wait
+	$(MAKE) e2e E2E_FLAGS='$(E2E_FLAGS) -short' # kills commands at fewer moments than all
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
@@ -65,7 +66,7 @@ standin: ## Unit tests of the lab's stand-in for k0s
 
 .PHONY: e2e
 e2e: build ## End-to-end tests on the lab (K0S_BINARY=/path for a real k0s; E2E_FLAGS='-run TestName')
-	$(GO) test -tags e2e -count=1 -timeout 60m -p 1 -parallel 2 -v $(E2E_FLAGS) ./test/lab/... ./test/e2e/...
+	$(GO) test -tags e2e -count=1 -timeout 60m -p 1 -parallel 1 -v $(E2E_FLAGS) ./test/lab/... ./test/e2e/...
 
 .PHONY: fuzz
 fuzz: ## Fuzz what the project parses, half a minute each

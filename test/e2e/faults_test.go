@@ -32,7 +32,7 @@ const patiently = "5s"
 // Each part begins where the one before has ended.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "guide", "cp4", "cp5", "cp6", secondBalancer+":haproxy")
+	s := newSite(t, "guide", "cp4", "cp5", "cp6:bare", secondBalancer+":haproxy")
 	s.writeBehindTwo(guide[0], guide[1], guide[2], "cp4", "cp5")
 	s.mustInit()
 	s.checkControlPlane(5)

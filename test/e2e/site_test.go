@@ -203,10 +203,10 @@ func (s *site) api() *kube.Cluster {
 	return cluster
 }
 
-// eventually waits for a condition, a minute at most.
+// eventually waits for a condition, three minutes at most.
 func (s *site) eventually(what string, condition func(context.Context) error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := kube.Wait(ctx, 200*time.Millisecond, condition); err != nil {
 		s.t.Fatalf("waiting until %s: %v", what, err)

@@ -1,5 +1,5 @@
 # Prints facts about this host as lines "key value", for facts.go. POSIX sh with busybox or GNU tools; it changes
-# nothing, and what cannot be found out is left out.
+# nothing, and what cannot be found out is left out. It starts few processes: on small machines they are what takes time.
 
 now() {
 	# busybox's date may lack %N and print it as it is.
@@ -10,16 +10,20 @@ have() { command -v "$1" >/dev/null 2>&1; }
 say() { [ -z "$2" ] || echo "$1 $2"; }
 
 say clock "$(now)"
-say hostname "$(uname -n)"
-say kernel "$(uname -r)"
-say machine "$(uname -m)"
-say machine-id "$(cat /etc/machine-id 2>/dev/null)"
+uname -nrm | while read -r name release machine; do
+	say hostname "$name"
+	say kernel "$release"
+	say machine "$machine"
+done
+if [ -r /etc/machine-id ]; then
+	read -r id </etc/machine-id
+	say machine-id "$id"
+fi
 
 os_release=/etc/os-release
 [ -r "$os_release" ] || os_release=/usr/lib/os-release
 if [ -r "$os_release" ]; then
-	say os-id "$(. "$os_release" && echo "$ID")"
-	say os-name "$(. "$os_release" && echo "$PRETTY_NAME")"
+	(. "$os_release" && say os-id "$ID" && say os-name "$PRETTY_NAME")
 fi
 
 if [ -d /run/systemd/system ]; then
@@ -89,18 +93,29 @@ if [ -n "$k0s" ]; then
 fi
 [ -e /var/lib/k0s/etcd/member ] && echo etcd-data yes
 
-for unit in k0scontroller k0sworker haproxy; do
-	if [ -d /run/systemd/system ]; then
-		[ "$(systemctl show -p LoadState --value "$unit" 2>/dev/null)" = not-found ] && continue
-		say "service $unit" "$(systemctl is-active "$unit" 2>/dev/null)"
-	elif [ -e "/etc/init.d/$unit" ]; then
+set -- k0scontroller k0sworker haproxy
+if [ -d /run/systemd/system ]; then
+	# A block of lines for each unit, in their order, and an empty line after it.
+	{ systemctl show -p LoadState -p ActiveState "$@" 2>/dev/null && echo; } | while IFS== read -r key value; do
+		case $key in
+		LoadState) loaded=$value ;;
+		ActiveState) state=$value ;;
+		'')
+			[ "$loaded" = not-found ] || say "service $1" "$state"
+			shift
+			;;
+		esac
+	done
+else
+	for unit; do
+		[ -e "/etc/init.d/$unit" ] || continue
 		if rc-service "$unit" status >/dev/null 2>&1; then
 			echo "service $unit active"
 		else
 			echo "service $unit inactive"
 		fi
-	fi
-done
+	done
+fi
 
 # Kilobytes free; directories that do not exist yet lie where their parents do.
 free() {

@@ -201,6 +201,11 @@ func newWorld(t *testing.T, numbers []int, haproxies ...*fakeHAProxy) *world {
 		issue: func(context.Context) (*wire.Renew, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			for w.issue == nil { // the loop runs already, and the test has yet to say
+				w.mu.Unlock()
+				time.Sleep(time.Millisecond)
+				w.mu.Lock()
+			}
 			return w.issue()
 		},
 		tell: func(_ context.Context, lb LoadBalancer, _ []Controller, o outcome) {

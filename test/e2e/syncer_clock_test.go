@@ -63,8 +63,9 @@ func (r *syncerRig) clockJumps() {
 					return nil
 				}
 				status, err := r.status(ctx, loadBalancer)
-				if err == nil && !strings.Contains(status.Message, r.spare+" gets no connections yet, its API server is not ready: its certificate is not valid by this host's clock") {
-					err = errors.New(status.Message)
+				const why = " gets no connections yet, its API server is not ready: its certificate is not valid by this host's clock"
+				if err == nil && (status.Result != kube.SyncerSuccess || !strings.Contains(status.Message, r.spare+why)) {
+					err = fmt.Errorf("it says %s: %s", status.Result, status.Message)
 				}
 				return err
 			})

@@ -26,6 +26,7 @@ func terminalSize(stream any) (columns, rows int) {
 // marks are the signs before lines.
 type marks struct {
 	done, skipped, failed, warning, host, ellipsis string
+	fork, end, beside                              string // of a tree that is not live, each three columns wide
 	spinner                                        []string
 }
 
@@ -40,7 +41,7 @@ func marksFor(getenv func(string) string) marks {
 	}
 	locale = strings.ToLower(locale)
 	if strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8") {
-		return marks{"✓", "–", "✗", "!", "└", "…", []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}}
+		return marks{"✓", "–", "✗", "!", "└", "…", "├─ ", "└─ ", "│  ", []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}}
 	}
-	return marks{"+", "-", "x", "!", " ", "...", []string{"|", "/", "-", "\\"}}
+	return marks{"+", "-", "x", "!", " ", "...", "|- ", "`- ", "|  ", []string{"|", "/", "-", "\\"}}
 }

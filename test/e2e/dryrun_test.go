@@ -21,7 +21,7 @@ func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
 	if after := s.everything(); after != before {
 		t.Errorf("a dry run changed something:\n%s\nbecame\n%s", before, after)
 	}
-	planned := titles(`(?m)^ *\d+\. run +(.*)$`, dry.stdout)
+	planned := titles(`(?m)^\W+\d+\. run +(.*)$`, dry.stdout)
 	screen := s.initOnATerminal()
 	if ran := titles(`(?m)^✓ (.*) \(\d+\.\ds\)$`, screen); len(planned) == 0 || !slices.Equal(planned, ran) {
 		t.Errorf("planned\n%q\nran\n%q", planned, ran)

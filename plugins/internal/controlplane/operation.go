@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func (o Operation) Run(ctx context.Context) error {
 	}
 	c.lookAtSyncer(ctx)
 	if o.DryRun == "client" {
-		return printPlan(ctx, o.Out, o.Steps(c))
+		return printPlan(ctx, o.Out, os.Getenv, o.Command, o.Steps(c))
 	}
 	if o.Confirm != nil {
 		if err := o.Confirm(c, ctx, confirmer); err != nil {
@@ -153,24 +154,4 @@ func diffLines(path string, before, after []byte) []string {
 		return []string{path + " changes in what may be secret and is not shown"}
 	}
 	return strings.Split(strings.TrimRight(diff, "\n"), "\n")
-}
-
-// printPlan prints the steps that a run would take.
-func printPlan(ctx context.Context, out io.Writer, steps []step.Step) error {
-	planned, err := step.Plan(ctx, steps)
-	if err != nil {
-		return err
-	}
-	for i, p := range planned {
-		if p.Reason != "" {
-			fmt.Fprintf(out, "%2d. skip  %s: %s\n", i+1, p.Title, p.Reason)
-			continue
-		}
-		fmt.Fprintf(out, "%2d. run   %s\n", i+1, p.Title)
-		for _, line := range p.Detail {
-			fmt.Fprintf(out, "            %s\n", strings.TrimRight(line, "\n"))
-		}
-	}
-	fmt.Fprintln(out, "Nothing was changed (dry run).")
-	return nil
 }

@@ -59,7 +59,7 @@ func TestDryRun(t *testing.T) {
 				before[address] = h.changes()
 			}
 			var out bytes.Buffer
-			if err := printPlan(t.Context(), &out, everyStep(c)); err != nil {
+			if err := printPlan(t.Context(), &out, utf8, "kubectl ha-init", everyStep(c)); err != nil {
 				t.Fatal(err)
 			}
 			golden.Compare(t, name, withoutDiff(out.String()))
@@ -75,23 +75,21 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+func utf8(string) string { return "C.UTF-8" }
+
 // withoutDiff leaves out what becomes of haproxy.cfg, which is for pkg/haproxy to test.
 func withoutDiff(plan string) string {
-	const indent = "            "
 	var b strings.Builder
 	inDiff := false
 	for line := range strings.Lines(plan) {
-		text, detail := strings.CutPrefix(line, indent)
-		switch {
-		case strings.HasPrefix(text, "--- /etc/haproxy/"):
-			inDiff = true
-			b.WriteString(indent + "(diff)\n")
-		case !detail || !strings.ContainsAny(text[:1], "+-@ "):
-			inDiff = false
+		fork := strings.Contains(line, "├─ ") || strings.Contains(line, "└─ ")
+		before, diff := strings.CutSuffix(strings.TrimSpace(line), "--- /etc/haproxy/haproxy.cfg")
+		if inDiff = inDiff && !fork || diff; diff {
+			line = before + "(diff)\n"
+		} else if inDiff {
+			continue
 		}
-		if !inDiff {
-			b.WriteString(line)
-		}
+		b.WriteString(line)
 	}
 	return b.String()
 }

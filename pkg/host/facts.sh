@@ -10,6 +10,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 say() { [ -z "$2" ] || echo "$1 $2"; }
 
 say clock "$(now)"
+k0s=$(command -v k0s 2>/dev/null)
+if [ -n "$k0s" ]; then
+	say k0s-path "$k0s"
+	say k0s-version "$("$k0s" version 2>/dev/null | head -n 1)" & # what takes longest, beside all the rest
+fi
 uname -nrm | while read -r name release machine; do
 	say hostname "$name"
 	say kernel "$release"
@@ -65,6 +70,7 @@ if have ss && listening=$(ss -Hltnp 2>/dev/null); then
 	done
 else
 	# Without ss: the kernel's tables of sockets, and who has which socket open.
+	wait # awk may write half a line at a time
 	{
 		cat /proc/net/tcp /proc/net/tcp6
 		ls -l /proc/[0-9]*/fd
@@ -86,11 +92,6 @@ else
 		}'
 fi
 
-k0s=$(command -v k0s 2>/dev/null)
-if [ -n "$k0s" ]; then
-	say k0s-path "$k0s"
-	say k0s-version "$("$k0s" version 2>/dev/null | head -n 1)"
-fi
 [ -e /var/lib/k0s/etcd/member ] && echo etcd-data yes
 
 set -- k0scontroller k0sworker haproxy
@@ -128,4 +129,5 @@ free /var/lib free-data
 while read -r name kilobytes _; do
 	[ "$name" = MemTotal: ] && echo "memory $kilobytes"
 done </proc/meminfo
+wait
 echo end of facts

@@ -127,7 +127,7 @@ func (m *machine) up(ctx context.Context) error {
 	}
 	status, err := m.node.Status(ctx)
 	if err == nil {
-		m.status = status
+		m.learn(status)
 	}
 	return err
 }

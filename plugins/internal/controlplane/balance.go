@@ -102,6 +102,15 @@ func (c *Cluster) plan(ctx context.Context, b *balancer, active func(*machine) b
 	if err != nil {
 		return nil, nil, at(b.host.Conn, err)
 	}
+	plan, err := c.planFrom(current, b, active)
+	if err != nil {
+		return nil, nil, at(b.host.Conn, err)
+	}
+	return balancer, plan, nil
+}
+
+// planFrom compares what one HAProxy was found to be with what it is to be.
+func (c *Cluster) planFrom(current *haproxy.Current, b *balancer, active func(*machine) bool) (*haproxy.Plan, error) {
 	want := haproxy.Desired{Servers: c.servers(active)}
 	if c.down() {
 		want.Servers = append(want.Servers, c.kept(current)...)
@@ -109,11 +118,7 @@ func (c *Cluster) plan(ctx context.Context, b *balancer, active func(*machine) b
 	if !current.HasBlock {
 		want.Adoption = b.adoption
 	}
-	plan, err := haproxy.MakePlan(current, want)
-	if err != nil {
-		return nil, nil, at(b.host.Conn, err)
-	}
-	return balancer, plan, nil
+	return haproxy.MakePlan(current, want)
 }
 
 // checkHAProxy makes sure that each HAProxy can be installed, and that its configuration can take our block.

@@ -69,7 +69,8 @@ type machine struct {
 	hooksPending bool
 
 	// Of a controller:
-	status   *k0s.Status   // nil while k0s does not run
+	asked    chan struct{} // closed when k0s has answered, or has not in time; nil when it was not asked
+	answer   *k0s.Status   // nil when k0s did not answer; for status
 	config   config.Object // its k0s.yaml; nil when there is none
 	etcdData bool          // it has an etcd database
 	voter    bool          // it is a voting member of etcd
@@ -115,8 +116,11 @@ func (m *machine) service() string {
 	return k0s.WorkerService
 }
 
+// active tells whether the service manager had k0s running when the host was looked at.
+func (m *machine) active() bool { return m.facts.Services[m.service()] == "active" }
+
 // running tells whether k0s answers on the host.
-func (m *machine) running() bool { return m.status != nil }
+func (m *machine) running() bool { return m.status() != nil }
 
 // machines lists all hosts of the Cluster document, controllers first.
 func (c *Cluster) machines() []*machine {

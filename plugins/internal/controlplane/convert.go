@@ -21,7 +21,7 @@ func (c *Cluster) unbalanced() []*machine {
 			continue
 		}
 		if !sameAddress(m.config.ExternalAddress(), address) ||
-			m.running() && !sameAddress(m.status.ExternalAddress(), address) {
+			m.running() && !sameAddress(m.status().ExternalAddress(), address) {
 			hosts = append(hosts, m)
 		}
 	}
@@ -113,7 +113,7 @@ func (c *Cluster) skipRepair(ctx context.Context) (string, error) {
 // keepsOwnEndpoints tells whether k0s leaves the endpoints to the API servers in spite of externalAddress (k0s v1.36.3,
 // cmd/controller).
 func (c *Cluster) keepsOwnEndpoints() bool {
-	status := c.seed.status
+	status := c.seed.status()
 	if status == nil {
 		status = &k0s.Status{Args: c.seed.host.InstallFlags}
 	}

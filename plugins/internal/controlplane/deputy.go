@@ -93,7 +93,7 @@ func (c *Cluster) appoint(ctx context.Context, user *kube.Cluster, objects []kub
 		conn:   conn,
 		node:   &k0s.Node{Machine: conn},
 		facts:  &host.Facts{Hostname: c.apiURL(), K0sVersion: version, ClockOffset: from.facts.ClockOffset},
-		status: &k0s.Status{}, // it runs: its API has answered
+		answer: &k0s.Status{}, // it runs: its API has answered
 		config: c.file.Cluster.K0s.Config,
 		ca:     ca,
 	}

@@ -98,7 +98,7 @@ func (c *Cluster) borrowFlags(g Growth) {
 	if !c.settings.Fileless {
 		return
 	}
-	flags := config.SharedFlags(c.seed.status.Args, c.seed.host)
+	flags := config.SharedFlags(c.seed.status().Args, c.seed.host)
 	for _, h := range g.Unwritten {
 		if len(h.InstallFlags) == 0 && len(flags) > 0 {
 			h.InstallFlags = flags

@@ -27,7 +27,7 @@ func (c *Cluster) skipDrain(context.Context) (string, error) {
 		return "not wanted (--skip-drain)", nil
 	case l.machine == nil && !l.alive:
 		return "its host does not answer, and could end no pod", nil
-	case l.member.ID == 0 || l.machine != nil && !l.machine.running():
+	case l.member.ID == 0 || l.machine != nil && !l.machine.active():
 		return "its kubelet has lost its API server, and could end no pod", nil
 	case !l.node.Ready:
 		return "its kubelet does not answer, and could end no pod", nil

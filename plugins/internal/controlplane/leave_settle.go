@@ -14,7 +14,7 @@ const settled = 3 * time.Second
 
 func (c *Cluster) skipSettle(ctx context.Context) (string, error) {
 	m := c.leaving.machine
-	if m == nil || !m.running() {
+	if m == nil || !m.active() {
 		return "k0s does not run there, or cannot be stopped", nil
 	}
 	for _, b := range c.balancers {

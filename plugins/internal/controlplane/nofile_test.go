@@ -269,7 +269,7 @@ func TestTheClustersNote(t *testing.T) {
 func TestWhatIsBorrowedFromARunningController(t *testing.T) {
 	w, c, _ := joinWorld(t)
 	c.settings.Fileless = true
-	c.seed.status.Args = strings.Fields("k0s controller --config=/etc/k0s/k0s.yaml --disable-components=coredns")
+	c.seed.status().Args = strings.Fields("k0s controller --config=/etc/k0s/k0s.yaml --disable-components=coredns")
 	c.seed.config, _ = config.ParseObject([]byte("spec: {api: {externalAddress: 10.10.4.9, port: 7443}}"))
 	known := &config.Host{InstallFlags: []string{"--debug"}}
 	unknown := &config.Host{Conn: config.Connection{SSH: &config.SSH{Address: "10.10.5.2"}}}

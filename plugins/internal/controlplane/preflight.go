@@ -138,20 +138,20 @@ func (c *Cluster) checkK0s() []error {
 	}
 	for _, m := range c.controllers {
 		switch {
-		case m.running() && m.status.SingleNode:
+		case m.running() && m.status().SingleNode:
 			problem(m, "k0s runs with --single, which no controller can join: reinstall it as a controller first")
-		case m.running() && !strings.HasPrefix(m.status.Role, "controller"):
-			problem(m, "k0s runs as %s, not as a controller: reset it, or correct the host's role", m.status.Role)
+		case m.running() && !strings.HasPrefix(m.status().Role, "controller"):
+			problem(m, "k0s runs as %s, not as a controller: reset it, or correct the host's role", m.status().Role)
 		case m.facts.Services[k0s.WorkerService] == "active":
 			problem(m, "k0s runs as a worker, not as a controller: reset it, or correct the host's role")
 		case m.ca != "" && c.seed.ca != m.ca:
 			problem(m, "it belongs to another cluster than %s: run `k0s reset` on the host that is to join the other",
 				c.seed.conn.Name())
 		case m.running() && m.ca == "":
-			problem(m, "k0s runs, but its data is not in %s: correct dataDir%s", m.host.DataDirOrDefault(), insteadOf(m.status.Vars.DataDir))
-		case m.running() && m.status.Vars.StartupConfigPath != "" && m.status.Vars.StartupConfigPath != k0s.ConfigPath:
+			problem(m, "k0s runs, but its data is not in %s: correct dataDir%s", m.host.DataDirOrDefault(), insteadOf(m.status().Vars.DataDir))
+		case m.running() && m.status().Vars.StartupConfigPath != "" && m.status().Vars.StartupConfigPath != k0s.ConfigPath:
 			problem(m, "k0s runs with the configuration %s: move it to %s, where all of k0s's commands look for it, and reinstall "+
-				"the service", m.status.Vars.StartupConfigPath, k0s.ConfigPath)
+				"the service", m.status().Vars.StartupConfigPath, k0s.ConfigPath)
 		case m.ca == "" && m.etcdData:
 			problem(m, "there is data of an earlier etcd membership in %s: run `k0s reset` on it", m.host.DataDirOrDefault())
 		}

@@ -434,7 +434,7 @@ func (c *Cluster) checkBalancers(ctx context.Context) []error {
 		case current.Runtime == nil:
 			return errors.New("HAProxy does not run, or not with its file: run kubectl ha-init, which repairs that")
 		}
-		_, _, err = c.plan(ctx, b, c.running)
+		_, err = c.planFrom(current, b, c.running)
 		return err
 	}))...)
 }

@@ -156,38 +156,50 @@ func clusterAddress(h *config.Host, facts *host.Facts) (netip.Addr, error) {
 	return found, nil
 }
 
+// lookAtController asks for everything at once: on the way to a host far off, each question takes its time.
 func (m *machine) lookAtController(ctx context.Context) error {
+	if m.facts.K0sVersion != "" && m.active() {
+		m.askStatus(ctx)
+	}
+	questions := []func(context.Context) error{m.lookAtConfig, m.lookAtAuthority, m.lookAtEtcdData}
+	return host.Each(ctx, questions, len(questions), func(ctx context.Context, ask func(context.Context) error) error {
+		return ask(ctx)
+	})
+}
+
+func (m *machine) lookAtConfig(ctx context.Context) error {
 	data, err := m.conn.ReadFile(ctx, k0s.ConfigPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err == nil {
-		if m.config, err = config.ParseObject(data); err != nil {
-			return fmt.Errorf("reading %s: %w", k0s.ConfigPath, err)
+		m.config, err = config.ParseObject(data)
+		if err != nil {
+			err = fmt.Errorf("reading %s: %w", k0s.ConfigPath, err)
 		}
 	}
+	return err
+}
+
+func (m *machine) lookAtAuthority(ctx context.Context) error {
 	ca, err := m.conn.ReadFile(ctx, m.node.PKI("ca.crt"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err == nil {
-		if m.ca, err = kube.Fingerprint(ca); err != nil {
-			return fmt.Errorf("reading %s: %w", m.node.PKI("ca.crt"), err)
+		m.ca, err = kube.Fingerprint(ca)
+		if err != nil {
+			err = fmt.Errorf("reading %s: %w", m.node.PKI("ca.crt"), err)
 		}
 	}
-	if m.etcdData, err = m.node.HasEtcdData(ctx); err != nil {
-		return err
+	return err
+}
+
+func (m *machine) lookAtEtcdData(ctx context.Context) (err error) {
+	if m.etcdData, err = m.node.HasEtcdData(ctx); err == nil && m.etcdData {
+		m.leftover, err = m.node.HasToken(ctx)
 	}
-	if m.etcdData {
-		if m.leftover, err = m.node.HasToken(ctx); err != nil {
-			return err
-		}
-	}
-	if m.facts.K0sVersion != "" && m.facts.Services[k0s.ControllerService] == "active" {
-		// k0s may be between two starts: then it does not answer, and is started or awaited like one that is stopped.
-		m.status, _ = m.node.Status(ctx)
-	}
-	return nil
+	return err
 }
 
 func (b *balancer) look(ctx context.Context, connect connectFunc, lb *config.LoadBalancer) error {
@@ -211,16 +223,20 @@ func (b *balancer) look(ctx context.Context, connect connectFunc, lb *config.Loa
 // that belongs to one, else the first of the file.
 func chooseSeed(controllers []*machine) *machine {
 	seed := controllers[0]
+	const best = 2
 	rank := func(m *machine) int {
 		switch {
 		case m.ca != "" && m.running():
-			return 2
+			return best
 		case m.ca != "":
 			return 1
 		}
 		return 0
 	}
 	for _, m := range controllers {
+		if rank(seed) == best {
+			break // the others may not have answered yet
+		}
 		if rank(m) > rank(seed) {
 			seed = m
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/host"
@@ -14,9 +15,9 @@ import (
 )
 
 func TestChooseSeed(t *testing.T) {
-	bare, stopped, running := machine{}, machine{ca: "x"}, machine{ca: "x", status: &k0s.Status{}}
+	bare, stopped, running := machine{}, machine{ca: "x"}, machine{ca: "x", answer: &k0s.Status{}}
 	// k0s that runs without a CA is on its way up, or is a worker.
-	starting := machine{status: &k0s.Status{}}
+	starting := machine{answer: &k0s.Status{}}
 	for name, c := range map[string]struct {
 		controllers []machine
 		want        int
@@ -163,6 +164,30 @@ func TestSurvey(t *testing.T) {
 		w.hosts["10.10.20.2"].files["/var/lib/k0s/kubelet.conf"] = "nothing"
 		expectProblems(t, w.survey().problems, "root@10.10.0.2:22: reading /etc/k0s/k0s.yaml: ",
 			"root@10.10.1.2:22: reading /var/lib/k0s/pki/ca.crt: ", "root@10.10.20.2:22: reading the kubelet's kubeconfig: ")
+	})
+	t.Run("an answer that is late holds nobody up who does not need it", func(t *testing.T) {
+		w := newWorld(t, guideFile)
+		w.controlPlane("10.10.0.2", "10.10.1.2", "10.10.2.2")
+		last := w.hosts["10.10.2.2"]
+		answer, late := last.answer, make(chan struct{})
+		last.answer = func(command string) (string, error) {
+			if strings.HasSuffix(command, " status -o json") {
+				<-late
+			}
+			return answer(command)
+		}
+		surveyed := make(chan *Cluster, 1)
+		go func() { surveyed <- w.survey() }()
+		select {
+		case c := <-surveyed:
+			close(late)
+			if m := c.controllers[2]; !m.active() || !m.running() {
+				t.Errorf("the late one is %+v", m)
+			}
+		case <-time.After(30 * time.Second):
+			close(late)
+			t.Error("it was waited for")
+		}
 	})
 	t.Run("k0s that is between two starts counts as stopped", func(t *testing.T) {
 		w := newWorld(t, guideFile)

@@ -1,32 +1,20 @@
 package syncer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbsession"
 )
 
-// helperCommand is what is asked for. The key is bound to a command on the HAProxy host, which runs instead.
-const helperCommand = "ha-lb-helper"
-
-const (
-	connectTimeout = 5 * time.Second
-	// A host that answers no keepalive for that long is taken for dead, and its session for over.
-	keepaliveInterval = 3 * time.Second
-	keepaliveMisses   = 3
-)
+const connectTimeout = 5 * time.Second
 
 // sshAccess opens sessions on HAProxy hosts. The files are read each time, since a Secret may be renewed.
 type sshAccess struct {
@@ -47,21 +35,9 @@ func (a *sshAccess) open(ctx context.Context, lb LoadBalancer) (helper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", lb, err)
 	}
-	s, err := startHelper(client)
+	speaker, err := lbsession.Open(ctx, client)
 	if err != nil {
-		client.Close()
-		return nil, fmt.Errorf("starting the helper on %s: %w", lb, err)
-	}
-	go s.keepAlive()
-	speaker := wire.NewClient(s)
-	welcome, err := speaker.Hello(ctx)
-	if err != nil {
-		_ = speaker.Close() // it is given up
-		return nil, fmt.Errorf("speaking to the helper on %s: %w", lb, s.explain(err))
-	}
-	if welcome.Protocol != wire.Protocol {
-		_ = speaker.Close() // it is given up
-		return nil, fmt.Errorf("the helper on %s speaks protocol %d, not %d", lb, welcome.Protocol, wire.Protocol)
+		return nil, fmt.Errorf("opening a session on %s: %w", lb, err)
 	}
 	return speaker, nil
 }
@@ -139,128 +115,3 @@ type noKey struct{}
 func (noKey) Type() string                        { return "none" }
 func (noKey) Marshal() []byte                     { return nil }
 func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
-
-// sshSession is a running helper as a stream.
-type sshSession struct {
-	client *ssh.Client
-	in     io.WriteCloser
-	out    io.Reader
-	stderr *boundedBuffer
-	// exited is closed when the helper has ended and all that it said is there, ended when the session is given up.
-	exited, ended chan struct{}
-	once          sync.Once
-}
-
-func startHelper(client *ssh.Client) (*sshSession, error) {
-	session, err := client.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	s := &sshSession{client: client, stderr: &boundedBuffer{}, exited: make(chan struct{}), ended: make(chan struct{})}
-	session.Stderr = s.stderr
-	if s.in, err = session.StdinPipe(); err != nil {
-		return nil, err
-	}
-	if s.out, err = session.StdoutPipe(); err != nil {
-		return nil, err
-	}
-	if err := session.Start(helperCommand); err != nil {
-		return nil, err
-	}
-	go func() {
-		_ = session.Wait() // what is wrong shows in what it said
-		close(s.exited)
-	}()
-	return s, nil
-}
-
-// lastWords is how long a helper that has closed its output may take to say why.
-const lastWords = time.Second
-
-// awaitExit waits until what the helper said at its end is there.
-func (s *sshSession) awaitExit() {
-	timer := time.NewTimer(lastWords)
-	defer timer.Stop()
-	select {
-	case <-s.exited:
-	case <-timer.C:
-	}
-}
-
-// Read ends when the helper has ended: whoever gets that end closes the connection.
-func (s *sshSession) Read(p []byte) (int, error) {
-	n, err := s.out.Read(p)
-	if errors.Is(err, io.EOF) {
-		s.awaitExit()
-	}
-	return n, err
-}
-
-func (s *sshSession) Write(p []byte) (int, error) { return s.in.Write(p) }
-
-// Close ends the connection, and the helper with it.
-func (s *sshSession) Close() error {
-	s.once.Do(func() { close(s.ended) })
-	return s.client.Close()
-}
-
-// explain adds what the helper, or the shell in its place, said.
-func (s *sshSession) explain(err error) error {
-	s.awaitExit()
-	if said := strings.TrimSpace(s.stderr.String()); said != "" {
-		return fmt.Errorf("%w: %s", err, said)
-	}
-	return err
-}
-
-// keepAlive closes the session when the host does not answer any more, so that a request does not wait for its end.
-func (s *sshSession) keepAlive() {
-	ticker := time.NewTicker(keepaliveInterval)
-	defer ticker.Stop()
-	answers := make(chan error, keepaliveMisses)
-	for unanswered := 0; ; {
-		select {
-		case <-s.ended:
-			return
-		case err := <-answers:
-			if err != nil {
-				_ = s.Close() // it is given up
-				return
-			}
-			unanswered = 0
-		case <-ticker.C:
-			if unanswered == keepaliveMisses {
-				_ = s.Close() // it is given up
-				return
-			}
-			if unanswered++; unanswered == 1 {
-				go func() {
-					_, _, err := s.client.SendRequest("keepalive@openssh.com", true, nil)
-					answers <- err
-				}()
-			}
-		}
-	}
-}
-
-// maxSaid is how much of a helper's standard error is kept.
-const maxSaid = 1 << 10
-
-// boundedBuffer keeps the beginning of what is written to it.
-type boundedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *boundedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buffer.Write(p[:min(len(p), maxSaid-b.buffer.Len())])
-	return len(p), nil
-}
-
-func (b *boundedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"path"
@@ -17,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbsession"
 )
 
 // keyMarker is the comment by which the line of the syncer's key is known in a user's authorized_keys.
@@ -240,34 +239,11 @@ func (c *Cluster) greetHelper(ctx context.Context, a *access, key ssh.Signer) er
 	if err != nil {
 		return err
 	}
-	client := ssh.NewClient(connection, channels, requests)
-	defer client.Close()
-	session, err := client.NewSession()
+	helper, err := lbsession.Open(ctx, ssh.NewClient(connection, channels, requests))
 	if err != nil {
 		return err
 	}
-	var said bytes.Buffer
-	session.Stderr = &said
-	in, err := session.StdinPipe()
-	if err != nil {
-		return err
-	}
-	out, err := session.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := session.Start("ha-lb-helper"); err != nil {
-		return err
-	}
-	helper := wire.NewClient(struct {
-		io.Reader
-		io.WriteCloser
-	}{out, in})
-	if _, err := helper.Hello(ctx); err != nil {
-		client.Close()
-		_ = session.Wait() // what is wrong shows in what it said
-		return fmt.Errorf("greeting the helper: %w %s", err, strings.TrimSpace(said.String()))
-	}
+	_ = helper.Close() // it has answered
 	return nil
 }
 

@@ -80,10 +80,20 @@ type Controller struct {
 // its objects says so. The address is the annotated one, else the first of the configured family that the Node, the
 // ControlNode or the EtcdMember has, in this order. Objects of the same name or the same address are of the same host.
 // A controller without such an address cannot be served and is not listed.
+//
+// A kubelet may label and annotate its own Node, a worker's as well: a Node whose name no ControlNode and no EtcdMember has says
+// nothing of a controller that has another name.
 func Desired(facts []fact, family Family) []Controller {
 	facts = slices.Clone(facts)
 	kinds := []string{kindNode, kindControlNode, kindEtcdMember}
+	byK0s := map[string]bool{} // names that k0s's own objects have, which kubelets cannot write
+	for _, f := range facts {
+		byK0s[f.name] = byK0s[f.name] || f.kind != kindNode
+	}
 	slices.SortFunc(facts, func(a, b fact) int {
+		if byK0s[a.name] != byK0s[b.name] {
+			return map[bool]int{true: -1, false: 1}[byK0s[a.name]]
+		}
 		return cmp.Or(cmp.Compare(slices.Index(kinds, a.kind), slices.Index(kinds, b.kind)), cmp.Compare(a.name, b.name))
 	})
 	var controllers []Controller
@@ -95,6 +105,9 @@ func Desired(facts []fact, family Family) []Controller {
 		if i < 0 {
 			controllers = append(controllers, Controller{Name: f.name})
 			i = len(controllers) - 1
+		}
+		if byK0s[controllers[i].Name] && !byK0s[f.name] {
+			continue
 		}
 		c := &controllers[i]
 		c.Leaving = c.Leaving || f.leaving

@@ -70,8 +70,12 @@ func TestDesired(t *testing.T) {
 			[]Controller{{Name: "cp1", Address: ip("10.0.0.1"), Leaving: true, Node: true, Member: true}, {Name: "cp2", Address: ip("10.0.0.2"), Leaving: true, Node: true}},
 		},
 		"objects of other names and the same address": {
-			[]fact{node("cp1.example", "10.0.0.1"), etcdMember("cp1", "10.0.0.1").leaves()}, AnyFamily,
-			[]Controller{{Name: "cp1.example", Address: ip("10.0.0.1"), Leaving: true, Node: true, Member: true}},
+			[]fact{controlNode("cp1.example", "10.0.0.1"), etcdMember("cp1", "10.0.0.1").leaves()}, AnyFamily,
+			[]Controller{{Name: "cp1.example", Address: ip("10.0.0.1"), Leaving: true, Member: true}},
+		},
+		"a worker that takes itself for a controller": {
+			[]fact{node("cp1", "10.0.0.1").at("192.0.2.1"), controlNode("cp1", "10.0.0.1"), node("a1", "10.0.9.9").at("192.0.2.1").leaves(), node("w1", "192.0.2.1").leaves()}, AnyFamily,
+			[]Controller{{Name: "cp1", Address: ip("192.0.2.1"), Node: true}},
 		},
 		"two come to the same address by an annotation": {
 			[]fact{node("cp1", "10.0.0.1").leaves(), node("cp2", "10.0.0.2").at("10.0.0.1")}, AnyFamily,

@@ -63,6 +63,20 @@ func entering(controllers []Controller, report *wire.Report) []netip.Addr {
 	return addresses
 }
 
+// allowed parts those who enter by whether the helper would let them in: in a network of its policy, or known to HAProxy already.
+// It would refuse a membership with any other one as a whole. One that says nothing of networks is left to judge by itself.
+func allowed(addresses []netip.Addr, report *wire.Report, networks []netip.Prefix) (in, out []netip.Addr) {
+	for _, address := range addresses {
+		_, present := place(report, address)
+		if present || len(networks) == 0 || slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(address) }) {
+			in = append(in, address)
+		} else {
+			out = append(out, address)
+		}
+	}
+	return in, out
+}
+
 // place says whether HAProxy has a server of that address, in its file or in its process, and whether it was let in.
 func place(report *wire.Report, address netip.Addr) (active, present bool) {
 	for _, slot := range report.Slots {

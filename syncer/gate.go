@@ -85,11 +85,19 @@ func askAll(ctx context.Context, ask func(context.Context, netip.Addr) error, ad
 	return answers
 }
 
+// errOutside is of a controller that the helper's policy does not allow.
+var errOutside = errors.New("is in none of the networks that this load balancer's policy allows: run kubectl ha-init with its host in " +
+	"the cluster file, or with its network in spec.syncer.networks")
+
 // whyWaiting says why controllers are not let in, in words that stay the same for as long as the reason does: they become
 // part of the status.
 func whyWaiting(waiting []Controller, answers map[netip.Addr]error) error {
 	var reasons []error
 	for _, c := range waiting {
+		if errors.Is(answers[c.Address], errOutside) {
+			reasons = append(reasons, fmt.Errorf("%s gets no connections: %s %w", c.Name, c.Address, errOutside))
+			continue
+		}
 		reasons = append(reasons, fmt.Errorf("%s gets no connections yet, its API server is not ready: %w", c.Name, steady(answers[c.Address])))
 	}
 	return errors.Join(reasons...)

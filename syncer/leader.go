@@ -29,7 +29,7 @@ type leadership struct {
 func newLeadership(leases coordinationv1client.LeasesGetter, o Options, leading func(bool), follows func(leader string)) *leadership {
 	return &leadership{
 		leases: leases, identity: o.Identity, leading: leading, follows: follows, log: o.Log, namespace: o.Namespace,
-		hold: 15 * time.Second, renew: 10 * time.Second, retry: 2 * time.Second,
+		hold: 15 * time.Second, renew: 8 * time.Second, retry: 2 * time.Second,
 	}
 }
 

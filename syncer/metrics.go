@@ -36,7 +36,7 @@ func newMetrics() *metrics {
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{balancer}),
 		lastSuccess: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: namespace, Name: "last_success_timestamp_seconds", Help: "When the load balancer was last known to be as desired.",
+			Namespace: namespace, Name: "last_success_timestamp_seconds", Help: "When the load balancer was last known to be as desired; 0 while it was not.",
 		}, []string{balancer}),
 		servers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "backend_servers", Help: "Servers of a backend by state: up, down, drain or maint.",
@@ -64,6 +64,13 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
+// watch begins to count for load balancers: of one that is never as desired, Prometheus is to know that, too.
+func (m *metrics) watch(balancers []LoadBalancer) {
+	for _, lb := range balancers {
+		m.lastSuccess.WithLabelValues(lb.Address)
+	}
+}
+
 func (m *metrics) synced(lb string, o outcome, took time.Duration, now time.Time) {
 	m.syncs.WithLabelValues(lb, string(o.result)).Inc()
 	m.duration.WithLabelValues(lb).Observe(took.Seconds())
@@ -72,7 +79,12 @@ func (m *metrics) synced(lb string, o outcome, took time.Duration, now time.Time
 	}
 }
 
+// saw takes note of what HAProxy is like; nil when that is not known.
 func (m *metrics) saw(lb string, report *wire.Report) {
+	m.servers.DeletePartialMatch(prometheus.Labels{"load_balancer": lb})
+	if report == nil {
+		return
+	}
 	m.certified(lb, report.Certificate)
 	counts := map[string]map[string]int{}
 	for _, s := range report.Servers {
@@ -83,7 +95,6 @@ func (m *metrics) saw(lb string, report *wire.Report) {
 			counts[s.Backend][stateOf(s)]++
 		}
 	}
-	m.servers.DeletePartialMatch(prometheus.Labels{"load_balancer": lb})
 	for backend, states := range counts {
 		for state, count := range states {
 			m.servers.WithLabelValues(lb, backend, state).Set(float64(count))

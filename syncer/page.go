@@ -79,6 +79,7 @@ func (p *page) saw(lb LoadBalancer, o outcome) {
 func (p *page) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.leader = "" // until it is heard of
 	clear(p.outcomes)
 	p.changes = nil
 }

@@ -86,6 +86,10 @@ func TestThePageForgetsWhatALeaderKnew(t *testing.T) {
 		t.Errorf("it lists %d changes", len(p.view().Changes))
 	}
 	p.forget()
+	if v := p.view(); v.Leading {
+		t.Error("it still leads")
+	}
+	p.leads(p.identity)
 	if v := p.view(); len(v.Changes) != 0 || v.Balancers[0].Result != "" {
 		t.Errorf("it still shows %+v", v)
 	}

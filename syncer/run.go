@@ -107,7 +107,7 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 	defer broadcaster.Shutdown()
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.core.Events("")})
 	events := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "ha-syncer"})
-	status := newTeller(c.core.ConfigMaps(o.Namespace), events, o.Namespace, o.Log)
+	status := newTeller(c.core.ConfigMaps(o.Namespace), events, o)
 	asked := &gate{
 		port: o.APIPort, serverName: o.APIServerName,
 		caFile: filepath.Join(o.ServiceAccount, "ca.crt"), tokenFile: filepath.Join(o.ServiceAccount, "token"),
@@ -142,12 +142,14 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 				status.tell(ctx, lb, controllers, o)
 			},
 		}
+		m.watch(o.LoadBalancers)
 		l.start()
 		leader.Store(l)
 		defer leader.Store(nil)
 		l.run(ctx)
 		m.forget()
 		shown.forget()
+		status.forget()
 	}
 	known := func() bool {
 		_, known := controllers()

@@ -75,11 +75,20 @@ type withoutWatchList struct{}
 
 func (withoutWatchList) IsWatchListSemanticsUnSupported() bool { return true }
 
+// fresh turns the reflector's question for a list of any age, which an API server answers from its cache, into one for what is:
+// a cache that lags behind would know less of the control plane than HAProxy does.
+func fresh(resourceVersion string) string {
+	if resourceVersion == "0" {
+		return ""
+	}
+	return resourceVersion
+}
+
 func nodeLister(nodes corev1client.NodeInterface) cache.ListerWatcher {
 	selector := kube.ControlPlaneLabel + "=" + kube.ControlPlaneRole
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			options.LabelSelector = selector
+			options.LabelSelector, options.ResourceVersion = selector, fresh(options.ResourceVersion)
 			return nodes.List(ctx, options)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -94,6 +103,7 @@ func objectLister(objects dynamic.Interface, resource schema.GroupVersionResourc
 	client := objects.Resource(resource)
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			options.ResourceVersion = fresh(options.ResourceVersion)
 			list, err := client.List(ctx, options)
 			if apierrors.IsNotFound(err) {
 				return &unstructured.UnstructuredList{}, nil

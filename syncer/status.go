@@ -82,6 +82,7 @@ func certificateStatusOf(o outcome) *CertificateStatus {
 
 // teller says in the API and in the log how load balancers are, when that changes.
 type teller struct {
+	balancers  []LoadBalancer
 	configMaps corev1client.ConfigMapInterface
 	events     record.EventRecorder
 	namespace  string
@@ -94,9 +95,17 @@ type teller struct {
 	unwritten map[string]bool
 }
 
-func newTeller(configMaps corev1client.ConfigMapInterface, events record.EventRecorder, namespace string, log *slog.Logger) *teller {
-	return &teller{configMaps: configMaps, events: events, namespace: namespace, log: log, now: time.Now,
+func newTeller(configMaps corev1client.ConfigMapInterface, events record.EventRecorder, o Options) *teller {
+	return &teller{balancers: o.LoadBalancers, configMaps: configMaps, events: events, namespace: o.Namespace, log: o.Log, now: time.Now,
 		told: map[string]Status{}, unwritten: map[string]bool{}}
+}
+
+// forget is for who leads no more: by the time that it leads again, another one has told other things.
+func (t *teller) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.told)
+	clear(t.unwritten)
 }
 
 // tell takes note of an outcome.
@@ -221,10 +230,27 @@ func (t *teller) write(ctx context.Context, lb LoadBalancer, status Status) erro
 	if err != nil {
 		return err
 	}
-	patch, err := json.Marshal(map[string]any{"data": map[string]string{lb.key(): string(text)}})
+	written, err := t.patch(ctx, map[string]any{lb.key(): string(text)})
 	if err != nil {
 		return err
 	}
-	_, err = t.configMaps.Patch(ctx, StatusConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
+	// Of load balancers that there are no more, nobody else would take the last word away.
+	former := map[string]any{}
+	for key := range written.Data {
+		if !slices.ContainsFunc(t.balancers, func(lb LoadBalancer) bool { return lb.key() == key }) {
+			former[key] = nil
+		}
+	}
+	if len(former) > 0 {
+		_, err = t.patch(ctx, former)
+	}
 	return err
+}
+
+func (t *teller) patch(ctx context.Context, data map[string]any) (*corev1.ConfigMap, error) {
+	patch, err := json.Marshal(map[string]any{"data": data})
+	if err != nil {
+		return nil, err
+	}
+	return t.configMaps.Patch(ctx, StatusConfigMap, types.MergePatchType, patch, metav1.PatchOptions{})
 }

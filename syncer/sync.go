@@ -36,9 +36,10 @@ type outcome struct {
 	err    error
 	// report is what HAProxy is like at the end; nil when that is not known.
 	report *wire.Report
-	// waiting are not let in, for the reason why.
+	// waiting are not let in, for the reason why, which some of them may soon have no more.
 	waiting []Controller
 	why     error
+	soon    bool
 	actions []string
 	// renewal of the client certificate.
 	renewal renewal
@@ -54,6 +55,7 @@ const (
 
 // helper is an open session with the helper of a load balancer.
 type helper interface {
+	Welcome() *wire.Welcome
 	State(ctx context.Context) (*wire.Report, error)
 	Apply(ctx context.Context, servers []wire.Server) (*wire.Applied, error)
 	Renew(ctx context.Context, renew *wire.Renew) (*wire.Certificate, error)
@@ -143,9 +145,7 @@ func (l *loop) next(ctx context.Context) bool {
 	}
 	l.metrics.knows(controllers)
 	l.metrics.synced(b.Address, o, time.Since(start), time.Now())
-	if o.report != nil {
-		l.metrics.saw(b.Address, o.report)
-	}
+	l.metrics.saw(b.Address, o.report)
 	l.tell(ctx, b.LoadBalancer, controllers, o)
 	l.again(key, o)
 	return true
@@ -160,7 +160,7 @@ func (l *loop) again(key string, o outcome) {
 	}
 	l.queue.Forget(key)
 	wait := l.options.Resync
-	if o.result == busy || len(o.waiting) > 0 {
+	if o.result == busy || o.soon {
 		wait = min(soon, wait)
 	}
 	// Many syncers and load balancers are not to fall into step.
@@ -184,13 +184,18 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 		return b.outcomeOf(err, report)
 	}
 
-	// Who is new, and ready to be let in?
-	answers := askAll(ctx, l.ask, entering(controllers, report))
+	// Who is new, may be let in, and is ready?
+	newcomers, outsiders := allowed(entering(controllers, report), report, b.session.Welcome().Networks)
+	answers := askAll(ctx, l.ask, newcomers)
+	for _, address := range outsiders {
+		answers[address] = errOutside
+	}
 	want := decide(controllers, report, func(address netip.Addr) bool {
 		err, asked := answers[address]
 		return asked && err == nil
 	})
 	o.waiting, o.why = want.waiting, whyWaiting(want.waiting, answers)
+	o.soon = len(want.waiting) > len(outsiders)
 
 	// May it be changed?
 	if err := guard(controllers, want, report, l.options.MaxRemovalShare); err != nil {

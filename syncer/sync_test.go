@@ -29,6 +29,7 @@ type fakeHAProxy struct {
 	// ended are the sessions up to that one: their helpers were ended.
 	ended           int
 	certificate     *wire.Certificate
+	networks        []netip.Prefix // that its policy allows; none when it does not say
 	looks, applies  int
 	opened, closed  int
 	changes         []time.Time
@@ -70,6 +71,8 @@ func (s *fakeSession) State(ctx context.Context) (*wire.Report, error) {
 	}
 	return s.report(), nil
 }
+
+func (s *fakeSession) Welcome() *wire.Welcome { return &wire.Welcome{Networks: s.networks} }
 
 func (s *fakeSession) report() *wire.Report {
 	report := haproxyWith(s.states)
@@ -319,6 +322,29 @@ func TestLoopGathersEventsAndResyncs(t *testing.T) {
 		if o := w.last(t); o.result != success {
 			t.Errorf("%+v", o)
 		}
+	})
+}
+
+func TestLoopKeepsOneOutWhoIsNotAllowedAndFollowsTheOthers(t *testing.T) {
+	in(t, func(t *testing.T) {
+		allowed := netip.PrefixFrom(member(1).Address, 32)
+		f := &fakeHAProxy{states: map[int]string{1: "up", 2: "up"}, networks: []netip.Prefix{allowed}}
+		w := newWorld(t, []int{1, 2}, f)
+		w.set(func() { w.members = append([]Controller{leaver(2)}, members(1, 3)...) })
+		time.Sleep(time.Second)
+		expect(t, f, "cp1 up, cp2 maint")
+		o := w.last(t)
+		if o.result != success || len(o.waiting) != 1 || !strings.Contains(o.message(), "spec.syncer.networks") {
+			t.Errorf("%+v, %s", o, o.message())
+		}
+		before := f.count(&f.looks)
+		time.Sleep(time.Minute)
+		if looks := f.count(&f.looks) - before; looks > 7 {
+			t.Errorf("%d looks in a minute at what time does not mend", looks)
+		}
+		w.set(func() { w.members = members(1, 2) })
+		time.Sleep(time.Second)
+		expect(t, f, "cp1 up, cp2 up") // HAProxy knows it, whatever the policy says
 	})
 }
 

@@ -39,7 +39,7 @@ type Policy struct {
 	CAFile      string            `json:"caFile,omitempty"`
 	ClientFile  string            `json:"clientFile,omitempty"`
 
-	// Networks are those that a server may be in; there is no default.
+	// Networks are those that a server may be in that HAProxy does not have yet; there is no default.
 	Networks []netip.Prefix `json:"networks"`
 	// MaxServers is how many servers a backend may have.
 	MaxServers int `json:"maxServers,omitempty"`
@@ -104,7 +104,7 @@ func (p *Policy) judge(current *haproxy.Current, servers []haproxy.Server) error
 		errs = append(errs, fmt.Errorf("%d servers are more than this host's policy allows, %d", len(servers), p.MaxServers))
 	}
 	for _, s := range servers {
-		if !slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(s.Address) }) {
+		if !has(current, s.Address) && !slices.ContainsFunc(p.Networks, func(n netip.Prefix) bool { return n.Contains(s.Address) }) {
 			errs = append(errs, fmt.Errorf("server %s: %s is in none of the networks that this host's policy allows", s.Name, s.Address))
 		}
 	}
@@ -116,6 +116,16 @@ func (p *Policy) judge(current *haproxy.Current, servers []haproxy.Server) error
 			strings.Join(gone, ", "), p.MaxRemovals))
 	}
 	return errors.Join(errs...)
+}
+
+// has tells whether HAProxy has a server of that address, in its file or in its process: an administrator has let it in.
+func has(current *haproxy.Current, address netip.Addr) bool {
+	if slices.ContainsFunc(current.Slots, func(s haproxy.Slot) bool { return s.Address == address }) {
+		return true
+	}
+	return current.Runtime != nil && slices.ContainsFunc(current.Spec.Backends(), func(b haproxy.Backend) bool {
+		return slices.ContainsFunc(current.Runtime.Backend(b.Name), func(s haproxy.ServerState) bool { return s.Address == address })
+	})
 }
 
 // removed lists the addresses that get connections now and shall get none. Servers that are down serve nobody.

@@ -98,21 +98,22 @@ func TestJudge(t *testing.T) {
 		want    []haproxy.Server
 		refused string
 	}{
-		"the same":                        {running(policy, "UP", three...), three, ""},
-		"one comes":                       {running(policy, "UP", three...), append([]haproxy.Server{server(4, true)}, three...), ""},
-		"one goes":                        {running(policy, "UP", three...), three[:2], ""},
-		"one is put aside":                {running(policy, "UP", three...), []haproxy.Server{server(1, false), server(2, true), server(3, true)}, ""},
-		"two go":                          {running(policy, "UP", three...), three[:1], "10.10.2.2, 10.10.3.2 away at once"},
-		"one goes, one is put aside":      {running(policy, "UP", three...), []haproxy.Server{server(1, true), server(2, false)}, "away at once"},
-		"all go for others":               {running(policy, "UP", three...), []haproxy.Server{server(4, true)}, "away at once"},
-		"all go that are down":            {running(policy, "DOWN", three...), []haproxy.Server{server(4, true)}, ""},
-		"nobody is left":                  {running(policy, "UP", three[0]), nil, "no active server"},
-		"nobody active is left":           {running(policy, "DOWN", three...), []haproxy.Server{server(1, false)}, "no active server"},
-		"one of another network":          {running(policy, "UP", three...), append([]haproxy.Server{outside}, three...), "in none of the networks"},
-		"loopback":                        {running(policy, "UP"), []haproxy.Server{{Name: "a", Address: netip.MustParseAddr("127.0.0.1"), Active: true}}, "in none of the networks"},
-		"an inactive of another network":  {running(policy, "UP", three...), append([]haproxy.Server{{Name: "x", Address: outside.Address}}, three...), "in none of the networks"},
-		"more than are allowed":           {running(policy, "UP", three...), append([]haproxy.Server{server(4, true), server(5, true)}, three...), "more than this host's policy allows"},
-		"an HAProxy that has not started": {&haproxy.Current{Spec: policy.spec()}, three, ""},
+		"the same":                       {running(policy, "UP", three...), three, ""},
+		"one comes":                      {running(policy, "UP", three...), append([]haproxy.Server{server(4, true)}, three...), ""},
+		"one goes":                       {running(policy, "UP", three...), three[:2], ""},
+		"one is put aside":               {running(policy, "UP", three...), []haproxy.Server{server(1, false), server(2, true), server(3, true)}, ""},
+		"two go":                         {running(policy, "UP", three...), three[:1], "10.10.2.2, 10.10.3.2 away at once"},
+		"one goes, one is put aside":     {running(policy, "UP", three...), []haproxy.Server{server(1, true), server(2, false)}, "away at once"},
+		"all go for others":              {running(policy, "UP", three...), []haproxy.Server{server(4, true)}, "away at once"},
+		"all go that are down":           {running(policy, "DOWN", three...), []haproxy.Server{server(4, true)}, ""},
+		"nobody is left":                 {running(policy, "UP", three[0]), nil, "no active server"},
+		"nobody active is left":          {running(policy, "DOWN", three...), []haproxy.Server{server(1, false)}, "no active server"},
+		"one of another network":         {running(policy, "UP", three...), append([]haproxy.Server{outside}, three...), "in none of the networks"},
+		"loopback":                       {running(policy, "UP"), []haproxy.Server{{Name: "a", Address: netip.MustParseAddr("127.0.0.1"), Active: true}}, "in none of the networks"},
+		"an inactive of another network": {running(policy, "UP", three...), append([]haproxy.Server{{Name: "x", Address: outside.Address}}, three...), "in none of the networks"},
+		"one of another network that HAProxy has": {running(policy, "UP", append([]haproxy.Server{outside}, three...)...), append([]haproxy.Server{outside}, three...), ""},
+		"more than are allowed":                   {running(policy, "UP", three...), append([]haproxy.Server{server(4, true), server(5, true)}, three...), "more than this host's policy allows"},
+		"an HAProxy that has not started":         {&haproxy.Current{Spec: policy.spec()}, three, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := policy.judge(c.current, c.want)

@@ -206,7 +206,7 @@ func (s *Server) welcome(hello *wire.Hello) (*wire.Welcome, error) {
 	s.greeted = true
 	welcome := &wire.Welcome{
 		Protocol: wire.Protocol, Version: s.config.Version, LoadBalancer: s.policy.Name,
-		MaxServers: s.policy.MaxServers, MaxRemovals: s.policy.MaxRemovals,
+		MaxServers: s.policy.MaxServers, MaxRemovals: s.policy.MaxRemovals, Networks: s.policy.Networks,
 	}
 	for _, b := range s.policy.spec().Backends() {
 		welcome.Backends = append(welcome.Backends, wire.Backend(b))

@@ -133,9 +133,26 @@ func (s *site) checkKey(user string, key ssh.Signer) {
 			s.t.Errorf("%s was forwarded", address)
 		}
 	}
-	if listener, err := client.Listen("tcp", "127.0.0.1:7777"); err == nil {
-		listener.Close()
-		s.t.Error("a port of the host was opened")
+	for what, address := range map[string]string{"tcp": "127.0.0.1:7777", "unix": "/run/owned.sock"} {
+		if listener, err := client.Listen(what, address); err == nil {
+			listener.Close()
+			s.t.Errorf("%s was opened on the host", address)
+		}
+	}
+	x11 := struct {
+		Single           bool
+		Protocol, Cookie string
+		Screen           uint32
+	}{Protocol: "MIT-MAGIC-COOKIE-1", Cookie: strings.Repeat("0", 32)}
+	for request, payload := range map[string][]byte{"auth-agent-req@openssh.com": nil, "x11-req": ssh.Marshal(x11)} {
+		if given, err := session.SendRequest(request, true, payload); err == nil && given {
+			s.t.Errorf("%s was given", request)
+		}
+	}
+	tunnel := ssh.Marshal(struct{ Mode, Unit uint32 }{1, 0x7fffffff}) // point to point, any device
+	if channel, _, err := client.OpenChannel("tun@openssh.com", tunnel); err == nil {
+		channel.Close()
+		s.t.Error("a tunnel was opened")
 	}
 }
 

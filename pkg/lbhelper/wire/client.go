@@ -13,9 +13,10 @@ type Client struct {
 	conn  io.ReadWriteCloser
 	lines *LineReader
 
-	mu     sync.Mutex
-	id     uint64
-	broken error
+	mu      sync.Mutex
+	welcome *Welcome
+	id      uint64
+	broken  error
 }
 
 // NewClient speaks over the standard input and output of a helper. Closing conn must end a pending read.
@@ -35,7 +36,17 @@ func (c *Client) Hello(ctx context.Context) (*Welcome, error) {
 	if response.Hello == nil {
 		return nil, errors.New("the helper did not say who it is")
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.welcome = response.Hello
 	return response.Hello, nil
+}
+
+// Welcome is what the helper said at the beginning of the session; nil before that.
+func (c *Client) Welcome() *Welcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.welcome
 }
 
 // State asks what HAProxy is like.

@@ -83,6 +83,8 @@ type Welcome struct {
 	Backends     []Backend `json:"backends"`
 	MaxServers   int       `json:"maxServers"`
 	MaxRemovals  int       `json:"maxRemovals"`
+	// Networks are those that a server has to be in that HAProxy does not have yet.
+	Networks []netip.Prefix `json:"networks"`
 }
 
 // Backend is one that the helper manages.

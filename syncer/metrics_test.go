@@ -1,0 +1,61 @@
+package syncer
+
+import (
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
+)
+
+func scrape(m *metrics) string {
+	recorder := httptest.NewRecorder()
+	m.handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	return recorder.Body.String()
+}
+
+func TestMetricsOfALoadBalancerThatWasNeverReached(t *testing.T) {
+	m := newMetrics()
+	m.watch([]LoadBalancer{{Address: "lb1:22"}})
+	const never = `ha_syncer_last_success_timestamp_seconds{load_balancer="lb1:22"} 0`
+	if got := scrape(m); !strings.Contains(got, never) {
+		t.Errorf("%s is not in\n%s", never, got)
+	}
+	m.saw("lb1:22", haproxyWith(map[int]string{1: "up"}))
+	if got := scrape(m); !strings.Contains(got, "ha_syncer_backend_servers{") {
+		t.Errorf("no servers are in\n%s", got)
+	}
+	m.saw("lb1:22", nil)
+	if got := scrape(m); strings.Contains(got, "ha_syncer_backend_servers{") {
+		t.Errorf("servers that nobody sees are in\n%s", got)
+	}
+}
+
+// TestAlertsAndDashboardAskForMetricsThatThereAre holds what reads the metrics to their names.
+func TestAlertsAndDashboardAskForMetricsThatThereAre(t *testing.T) {
+	m := newMetrics()
+	m.synced("lb1:22", outcome{result: success}, 0, time.Now())
+	m.saw("lb1:22", haproxyWith(map[int]string{1: "up"}))
+	m.certified("lb1:22", &wire.Certificate{})
+	m.knows(members(1))
+	m.restarts.WithLabelValues("lb1:22").Inc()
+	have := scrape(m)
+	for _, file := range []string{"prometheusrule/prometheusrule.yaml", "dashboard/ha-syncer.json"} {
+		text, err := os.ReadFile("../manifests/components/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := regexp.MustCompile(`ha_syncer_[a-z_]+`).FindAllString(string(text), -1)
+		if len(asked) == 0 {
+			t.Errorf("%s asks for nothing", file)
+		}
+		for _, name := range asked {
+			if !strings.Contains(have, "\n"+name+"{") && !strings.Contains(have, "\n"+name+" ") {
+				t.Errorf("%s asks for %s, which there is not", file, name)
+			}
+		}
+	}
+}

@@ -11,6 +11,8 @@ LINT      := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 # Everything is compiled in one way, that of the release, so that no package is compiled twice; but for the race detector.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 export CGO_ENABLED := 0
+# The plugins run on the user's machine, the rest on Linux: in the cluster and on HAProxy's hosts.
+PLUGINS := $(addprefix ./,$(wildcard cmd/kubectl-*))
 # Packages that are the product; the lab's stand-in for k0s is a module of its own.
 PACKAGES  := ./cmd/... ./plugins/... ./syncer/... ./pkg/...
 
@@ -20,7 +22,8 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the plugins, the syncer and its helper into bin/
-	$(GO) build -ldflags '-s -w' -o $(BIN)/ ./cmd/...
+	$(GO) build -ldflags '-s -w' -o $(BIN)/ $(PLUGINS)
+	GOOS=linux $(GO) build -ldflags '-s -w' -o $(BIN)/ ./cmd/ha-syncer ./cmd/ha-lb-helper
 
 .PHONY: install
 install: build ## Install the plugins, what completes their arguments and the syncer's helper into PREFIX/bin (/usr/local)

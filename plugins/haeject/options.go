@@ -141,4 +141,5 @@ func say(out io.Writer, lines []string, result step.Result) {
 		fmt.Fprintln(out, line)
 	}
 	fmt.Fprintf(out, "%s.\n", result)
+	fmt.Fprintln(out, "Next: kubectl etcd-members shows how the others are.")
 }

@@ -12,7 +12,7 @@ const (
 	ExitDone        = 0
 	ExitError       = 1
 	ExitUsage       = 2
-	ExitRefused     = 3 // going on would be unsafe, and nothing was changed
+	ExitRefused     = 3 // going on would be unsafe; before the first step, nothing was changed
 	ExitInterrupted = 130
 )
 

@@ -28,6 +28,8 @@ const (
 const (
 	// observed is how long the syncer is watched at each number of workers.
 	observed = time.Minute
+	// resynced is how often it looks at HAProxy in that time without a reason; it looks once more for how it begins and ends.
+	resynced = int(observed/benchResync) + 2
 	// heartbeat is how often each worker reports its status. Kubelets do so every five minutes when nothing changes, and
 	// renew a Lease in between, which nobody here watches.
 	heartbeat = 10 * time.Second
@@ -59,13 +61,18 @@ func (b *bench) observe(workers int) {
 	beats := b.startHeartbeats(workers)
 	written := b.sh(loadBalancer, "stat -c '%y %i' /etc/haproxy/haproxy.cfg")
 	said := b.helperLines()
+	looks := b.looks(p)
 	cpu := b.cpuTime(p)
 	time.Sleep(observed)
 	share := (b.cpuTime(p) - cpu).Seconds() / observed.Seconds()
+	looks = b.looks(p) - looks
 	sent, failed := beats()
 	peak := peakMemory(b.t, strconv.Itoa(p.pid))
-	b.t.Logf("%d workers, %.0f reports of their status a second (%d failed): at most %.1f MiB of memory, %.2f %% of a core, %d lines in the helper's log",
-		workers, float64(sent)/observed.Seconds(), failed, float64(peak)/(1<<20), 100*share, b.helperLines()-said)
+	b.t.Logf("%d workers, %.0f reports of their status a second (%d failed): at most %.1f MiB of memory, %.2f %% of a core, %d looks at HAProxy, "+
+		"%d lines in the helper's log", workers, float64(sent)/observed.Seconds(), failed, float64(peak)/(1<<20), 100*share, looks, b.helperLines()-said)
+	if looks > resynced {
+		b.t.Errorf("with %d workers it looked at HAProxy %d times, more than %d: reports of a status are no reason", workers, looks, resynced)
+	}
 	if peak > maxSyncerMemory {
 		b.t.Errorf("with %d workers it used %d bytes of memory, more than %d", workers, peak, maxSyncerMemory)
 	}
@@ -75,6 +82,18 @@ func (b *bench) observe(workers int) {
 	if b.helperLines() != said || b.sh(loadBalancer, "stat -c '%y %i' /etc/haproxy/haproxy.cfg") != written {
 		b.t.Errorf("with %d workers something was changed on the load balancer", workers)
 	}
+}
+
+// looks counts how often a syncer has looked at the one HAProxy.
+func (b *bench) looks(p *process) int {
+	b.t.Helper()
+	samples, err := b.samples(b.t.Context(), p, "ha_syncer_syncs_total", "")
+	b.must(err)
+	total := 0.0
+	for _, count := range samples {
+		total += count
+	}
+	return int(total)
 }
 
 // helperLines counts what the helper has logged: all that it changes or refuses.
@@ -153,7 +172,7 @@ func (b *bench) each(ctx context.Context, from, to int, f func(n int)) {
 	working.Wait()
 }
 
-// startHeartbeats has workers report their status, each once an interval or as often as the API server manages, and returns
+// startHeartbeats has workers and a controller report their status, each once an interval or as often as the API server manages, and returns
 // what ends that and says how many reports were taken and how many failed.
 func (b *bench) startHeartbeats(workers int) (stop func() (sent, failed int64)) {
 	ctx, cancel := context.WithCancel(b.t.Context())
@@ -163,8 +182,12 @@ func (b *bench) startHeartbeats(workers int) (stop func() (sent, failed int64)) 
 		defer close(ended)
 		for ctx.Err() == nil {
 			round := time.NewTimer(heartbeat)
-			b.each(ctx, 0, workers, func(n int) {
-				if err := b.report(n); err != nil {
+			b.each(ctx, -1, workers, func(n int) {
+				name := nodeName(0) // of the control plane
+				if n >= 0 {
+					name = workerName(n)
+				}
+				if err := b.report(name); err != nil {
 					failed.Add(1)
 				} else {
 					sent.Add(1)
@@ -184,10 +207,10 @@ func (b *bench) startHeartbeats(workers int) (stop func() (sent, failed int64)) 
 	}
 }
 
-// report says that a worker is well.
-func (b *bench) report(n int) error {
+// report says that a Node is well.
+func (b *bench) report(name string) error {
 	patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","lastHeartbeatTime":%q}]}}`,
 		time.Now().UTC().Format(time.RFC3339))
-	_, err := b.client.CoreV1().Nodes().Patch(b.t.Context(), workerName(n), types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	_, err := b.client.CoreV1().Nodes().Patch(b.t.Context(), name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
 	return err
 }

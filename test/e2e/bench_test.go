@@ -75,10 +75,13 @@ func newBench(t *testing.T, balancers int) *bench {
 	return b
 }
 
+// benchResync is how often it looks at HAProxy without a reason.
+const benchResync = 10 * time.Second
+
 // startSyncer runs the syncer, with its own defaults, for the first n load balancers, and waits until it is in step.
 func (b *bench) startSyncer(n int) *process {
 	b.t.Helper()
-	p := b.site.startSyncer(b.folder, "bench", "--resync=10s", b.balancersFlag(n), b.apiServersFlag())
+	p := b.site.startSyncer(b.folder, "bench", "--resync="+benchResync.String(), b.balancersFlag(n), b.apiServersFlag())
 	b.awaitSynced(p, n, nil)
 	return p
 }

@@ -22,20 +22,24 @@ func systemdRuns() bool {
 
 // Running tells whether the service runs.
 func (s service) Running(ctx context.Context) (bool, error) {
-	command := "systemctl is-active --quiet -- haproxy"
+	command, stopped := "systemctl is-active --quiet -- haproxy", isStoppedUnit
 	if !systemdRuns() {
-		command = "rc-service -- haproxy status >/dev/null"
+		command, stopped = "rc-service -- haproxy status >/dev/null", isStoppedService
 	}
 	_, err := s.machine.Output(ctx, command, nil)
 	var failed *exec.ExitError
-	if errors.As(err, &failed) && failed.ExitCode() != exitNotFound {
+	if errors.As(err, &failed) && stopped(failed.ExitCode()) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// exitNotFound is how a shell says that there is no such command.
-const exitNotFound = 127
+// isStoppedUnit tells whether systemctl has answered that the unit does not run, or that there is none (systemctl(1)): with
+// other codes it could not ask.
+func isStoppedUnit(exitCode int) bool { return exitCode == 3 || exitCode == 4 }
+
+// isStoppedService tells whether rc-service has answered: a shell ends with 127 when there is no such command.
+func isStoppedService(exitCode int) bool { return exitCode != 127 }
 
 // Start would start it; the helper refuses before it comes to that.
 func (s service) Start(ctx context.Context) error { return s.do(ctx, "start") }

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -13,7 +14,7 @@ import (
 
 func scrape(m *metrics) string {
 	recorder := httptest.NewRecorder()
-	m.handler().ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	m.handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return recorder.Body.String()
 }
 

@@ -21,8 +21,8 @@ import (
 
 // What the syncer may cost, however many workers there are.
 const (
-	maxSyncerMemory = 40 << 20 // bytes of resident memory, at any time
-	maxSyncerCPU    = 0.01     // of a core
+	maxSyncerMemory = 40_000_000 // bytes of resident memory, at any time
+	maxSyncerCPU    = 0.01       // of a core
 )
 
 const (

@@ -98,8 +98,8 @@ type RefusedError struct{ Reason string }
 func (e *RefusedError) Error() string { return e.Reason }
 
 // guard refuses a decision that would make things worse if the API told less than the truth: that leaves nobody, or
-// takes away more than a share of the servers that are up. One may always go where another stays.
-func guard(controllers []Controller, d decision, report *wire.Report, share float64) error {
+// takes away more than a percentage of the servers that are up. One may always go where another stays.
+func guard(controllers []Controller, d decision, report *wire.Report, percent int) error {
 	if len(controllers) == 0 {
 		return &RefusedError{"the API knows no controller at all: HAProxy keeps those that it has"}
 	}
@@ -116,10 +116,10 @@ func guard(controllers []Controller, d decision, report *wire.Report, share floa
 			gone = append(gone, s.Address.String())
 		}
 	}
-	if limit := max(1, int(share*float64(len(up)))); len(gone) > limit {
+	if limit := wire.Removable(percent, len(up)); len(gone) > limit {
 		slices.Sort(gone)
 		return &RefusedError{fmt.Sprintf("%s would be taken away at once, of %d servers that are up, and at most %d may be: "+
-			"HAProxy keeps those that it has; remove them one after another, or raise --max-removal-share",
+			"HAProxy keeps those that it has; remove them one after another, or run kubectl ha-init with a higher spec.syncer.maxRemovalPercent",
 			strings.Join(gone, ", "), len(up), limit)}
 	}
 	return nil

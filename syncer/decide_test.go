@@ -120,34 +120,34 @@ func TestGuard(t *testing.T) {
 	for name, c := range map[string]struct {
 		controllers []Controller
 		haproxy     map[int]string
-		share       float64
+		percent     int
 		refused     string
 	}{
-		"nothing changes":                {members(1, 2, 3), map[int]string{1: "up", 2: "up", 3: "up"}, .34, ""},
-		"the API knows nobody":           {nil, map[int]string{1: "up"}, .34, "knows no controller"},
-		"all leave":                      {[]Controller{leaver(1), leaver(2)}, map[int]string{1: "up", 2: "up"}, .34, "no controller would get connections"},
-		"one of three goes":              {members(1, 2), map[int]string{1: "up", 2: "up", 3: "up"}, .34, ""},
-		"two of three go":                {members(1), map[int]string{1: "up", 2: "up", 3: "up"}, .34, "10.0.0.2, 10.0.0.3 would be taken away at once"},
-		"one of two goes":                {members(1), map[int]string{1: "up", 2: "up"}, .34, ""},
-		"one goes, whatever the share":   {members(1, 2), map[int]string{1: "up", 2: "up", 3: "up"}, 0, ""},
-		"one of five goes, one leaves":   {[]Controller{member(1), member(2), member(3), leaver(4)}, five, .34, "taken away at once"},
-		"two of five go by a high share": {members(1, 2, 3), five, .4, ""},
-		"those that go are down":         {members(1), map[int]string{1: "up", 2: "down", 3: "down"}, .34, ""},
-		"those that go are aside":        {members(1), map[int]string{1: "up", 2: "maint", 3: "drain"}, .34, ""},
-		"everybody is wrong and down":    {members(1, 2), map[int]string{7: "down", 8: "down", 9: "down"}, .34, ""},
-		"everybody is wrong and up":      {members(1, 2), map[int]string{7: "up", 8: "up", 9: "up"}, .34, "taken away at once"},
+		"nothing changes":                     {members(1, 2, 3), map[int]string{1: "up", 2: "up", 3: "up"}, 34, ""},
+		"the API knows nobody":                {nil, map[int]string{1: "up"}, 34, "knows no controller"},
+		"all leave":                           {[]Controller{leaver(1), leaver(2)}, map[int]string{1: "up", 2: "up"}, 34, "no controller would get connections"},
+		"one of three goes":                   {members(1, 2), map[int]string{1: "up", 2: "up", 3: "up"}, 34, ""},
+		"two of three go":                     {members(1), map[int]string{1: "up", 2: "up", 3: "up"}, 34, "10.0.0.2, 10.0.0.3 would be taken away at once"},
+		"one of two goes":                     {members(1), map[int]string{1: "up", 2: "up"}, 34, ""},
+		"one goes, whatever the percentage":   {members(1, 2), map[int]string{1: "up", 2: "up", 3: "up"}, 0, ""},
+		"one of five goes, one leaves":        {[]Controller{member(1), member(2), member(3), leaver(4)}, five, 34, "taken away at once"},
+		"two of five go by a high percentage": {members(1, 2, 3), five, 40, ""},
+		"those that go are down":              {members(1), map[int]string{1: "up", 2: "down", 3: "down"}, 34, ""},
+		"those that go are aside":             {members(1), map[int]string{1: "up", 2: "maint", 3: "drain"}, 34, ""},
+		"everybody is wrong and down":         {members(1, 2), map[int]string{7: "down", 8: "down", 9: "down"}, 34, ""},
+		"everybody is wrong and up":           {members(1, 2), map[int]string{7: "up", 8: "up", 9: "up"}, 34, "taken away at once"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := haproxyWith(c.haproxy)
 			d := decide(c.controllers, report, func(netip.Addr) bool { return true })
-			err := guard(c.controllers, d, report, c.share)
+			err := guard(c.controllers, d, report, c.percent)
 			if (err != nil) != (c.refused != "") || err != nil && !strings.Contains(err.Error(), c.refused) {
 				t.Errorf("%v; want an error with %q", err, c.refused)
 			}
 		})
 	}
 	report := haproxyWith(map[int]string{})
-	if err := guard(members(1), decide(members(1), report, func(netip.Addr) bool { return false }), report, 1); err == nil {
+	if err := guard(members(1), decide(members(1), report, func(netip.Addr) bool { return false }), report, 100); err == nil {
 		t.Error("an HAProxy without servers would get none")
 	}
 }

@@ -185,7 +185,8 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	}
 
 	// Who is new, may be let in, and is ready?
-	newcomers, outsiders := allowed(entering(controllers, report), report, b.session.Welcome().Networks)
+	policy := b.session.Welcome()
+	newcomers, outsiders := allowed(entering(controllers, report), report, policy.Networks)
 	answers := askAll(ctx, l.ask, newcomers)
 	for _, address := range outsiders {
 		answers[address] = errOutside
@@ -198,7 +199,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	o.soon = len(want.waiting) > len(outsiders)
 
 	// May it be changed?
-	if err := guard(controllers, want, report, l.options.MaxRemovalShare); err != nil {
+	if err := guard(controllers, want, report, policy.MaxRemovalPercent); err != nil {
 		return b.outcomeOf(err, report)
 	}
 	if holder := l.held(); holder != "" {

@@ -19,8 +19,8 @@ const DefaultPolicyPath = "/etc/kubectl-ha/lb-helper.json"
 
 // Defaults of a Policy.
 const (
-	DefaultMaxServers  = 16
-	DefaultMaxRemovals = 1
+	DefaultMaxServers        = 16
+	DefaultMaxRemovalPercent = 34
 )
 
 // Policy is what the caller may do, and all that it cannot say: what HAProxy's managed block is like apart from its
@@ -43,8 +43,8 @@ type Policy struct {
 	Networks []netip.Prefix `json:"networks"`
 	// MaxServers is how many servers a backend may have.
 	MaxServers int `json:"maxServers,omitempty"`
-	// MaxRemovals is how many servers that are up one request may take away.
-	MaxRemovals int `json:"maxRemovals,omitempty"`
+	// MaxRemovalPercent is how many of the servers that are up one request may take away; one always may be.
+	MaxRemovalPercent int `json:"maxRemovalPercent"`
 }
 
 // Ports are those of the frontends and of every server.
@@ -56,7 +56,7 @@ type Ports struct {
 
 // ParsePolicy reads a policy: one JSON object of known fields.
 func ParsePolicy(data []byte) (*Policy, error) {
-	policy := &Policy{MaxServers: DefaultMaxServers, MaxRemovals: DefaultMaxRemovals}
+	policy := &Policy{MaxServers: DefaultMaxServers, MaxRemovalPercent: DefaultMaxRemovalPercent}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(policy); err != nil {
@@ -81,8 +81,8 @@ func (p *Policy) validate() error {
 	if p.MaxServers < 1 || p.MaxServers > wire.MaxServers {
 		errs = append(errs, fmt.Errorf("maxServers: %d is not within 1 and %d", p.MaxServers, wire.MaxServers))
 	}
-	if p.MaxRemovals < 1 {
-		errs = append(errs, fmt.Errorf("maxRemovals: %d would keep every controller for ever: write at least 1", p.MaxRemovals))
+	if p.MaxRemovalPercent < 0 || p.MaxRemovalPercent > 100 {
+		errs = append(errs, fmt.Errorf("maxRemovalPercent: %d is not within 0 and 100", p.MaxRemovalPercent))
 	}
 	return errors.Join(errs...)
 }
@@ -111,9 +111,10 @@ func (p *Policy) judge(current *haproxy.Current, servers []haproxy.Server) error
 	if !slices.ContainsFunc(servers, func(s haproxy.Server) bool { return s.Active }) {
 		errs = append(errs, haproxy.ErrNoActiveServer)
 	}
-	if gone := removed(current, servers); len(gone) > p.MaxRemovals {
-		errs = append(errs, fmt.Errorf("taking %s away at once: this host's policy allows %d of the servers that are up",
-			strings.Join(gone, ", "), p.MaxRemovals))
+	up, gone := removed(current, servers)
+	if limit := wire.Removable(p.MaxRemovalPercent, up); len(gone) > limit {
+		errs = append(errs, fmt.Errorf("taking %s away at once: this host's policy allows %d of the %d servers that are up",
+			strings.Join(gone, ", "), limit, up))
 	}
 	return errors.Join(errs...)
 }
@@ -128,20 +129,23 @@ func has(current *haproxy.Current, address netip.Addr) bool {
 	})
 }
 
-// removed lists the addresses that get connections now and shall get none. Servers that are down serve nobody.
-func removed(current *haproxy.Current, servers []haproxy.Server) []string {
-	var gone []string
+// removed says how many addresses get connections now, and lists those that shall get none. Servers that are down serve nobody.
+func removed(current *haproxy.Current, servers []haproxy.Server) (up int, gone []string) {
 	if current.Runtime == nil {
-		return nil
+		return 0, nil
 	}
+	seen := map[netip.Addr]bool{}
 	for _, backend := range current.Spec.Backends() {
 		for _, s := range current.Runtime.Backend(backend.Name) {
-			stays := slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == s.Address })
-			if s.Up() && !stays && !slices.Contains(gone, s.Address.String()) {
+			if !s.Up() || seen[s.Address] {
+				continue
+			}
+			seen[s.Address] = true
+			if !slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == s.Address }) {
 				gone = append(gone, s.Address.String())
 			}
 		}
 	}
 	slices.Sort(gone)
-	return gone
+	return len(seen), gone
 }

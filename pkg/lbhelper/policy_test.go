@@ -31,7 +31,7 @@ func TestPolicyThatRootAloneMayWriteIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if policy.MaxServers != DefaultMaxServers || policy.MaxRemovals != DefaultMaxRemovals {
+	if policy.MaxServers != DefaultMaxServers || policy.MaxRemovalPercent != DefaultMaxRemovalPercent {
 		t.Errorf("%+v", policy)
 	}
 	if _, err := loadPolicy(path, self+1); err == nil {
@@ -58,7 +58,7 @@ func TestPolicyIsRefused(t *testing.T) {
 		"unknown field":       {`{"name":"a","networks":["10.0.0.0/8"],"shell":true}`, `unknown field "shell"`},
 		"no networks":         {`{"name":"a"}`, "networks"},
 		"an address":          {`{"name":"a","networks":["10.0.0.1/8"]}`, "write the network"},
-		"no removal":          {`{"name":"a","networks":["10.0.0.0/8"],"maxRemovals":-1}`, "maxRemovals"},
+		"no percentage":       {`{"name":"a","networks":["10.0.0.0/8"],"maxRemovalPercent":101}`, "maxRemovalPercent"},
 		"too many servers":    {`{"name":"a","networks":["10.0.0.0/8"],"maxServers":10000}`, "maxServers"},
 		"a line in a path":    {`{"name":"a","networks":["10.0.0.0/8"],"caFile":"/a\nb"}`, "CA file"},
 		"a name of two words": {`{"name":"a b","networks":["10.0.0.0/8"]}`, "load balancer name"},

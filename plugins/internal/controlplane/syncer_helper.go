@@ -19,15 +19,15 @@ import (
 // helperPath is where ha-lb-helper lies on a load balancer.
 const helperPath = "/usr/local/lib/kubectl-ha/ha-lb-helper"
 
-// policyOf is what the syncer may do with an HAProxy that is to be as the file says, with these servers. The limits are
-// those of the policy that is there.
+// policyOf is what the syncer may do with an HAProxy that is to be as the file says, with these servers. How many they may be
+// is what the policy says that is there.
 func policyOf(lb *config.LoadBalancer, before lbhelper.Policy, servers []haproxy.Server) lbhelper.Policy {
 	spec := specOf(lb)
 	p := lbhelper.Policy{
 		Name: spec.Name, Bind: spec.Bind, Ports: lbhelper.Ports(spec.Ports), Balance: spec.Balance, Check: spec.Check,
 		StatsListen: spec.StatsListen, Spares: spec.Spares, ConfigPath: spec.ConfigPath, SocketPath: spec.SocketPath,
 		CAFile: spec.CAFile, ClientFile: spec.ClientFile, Networks: lb.Syncer.Networks,
-		MaxServers: before.MaxServers, MaxRemovals: before.MaxRemovals,
+		MaxServers: before.MaxServers, MaxRemovalPercent: lb.Syncer.MaxRemovalPercent,
 	}
 	if len(p.Networks) == 0 {
 		p.Networks = networksOf(servers)
@@ -104,7 +104,7 @@ func (c *Cluster) helperWork(ctx context.Context, b *balancer) (w helperWork, er
 		return w, err
 	}
 	if before == nil {
-		before = &lbhelper.Policy{MaxServers: lbhelper.DefaultMaxServers, MaxRemovals: lbhelper.DefaultMaxRemovals}
+		before = &lbhelper.Policy{MaxServers: lbhelper.DefaultMaxServers}
 	}
 	policy := policyOf(c.file.LoadBalancer, *before, c.servers(c.all))
 	after, err := textOf(policy)

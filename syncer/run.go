@@ -133,9 +133,10 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 		return controllers, known && plugin.known()
 	}
 	shown := newPage(o, controllers)
+	looks := &health{}
 	lead := func(ctx context.Context) {
 		l := &loop{
-			options: o, open: open, controllers: controllers, held: plugin.held, ask: asked.ask, metrics: m,
+			options: o, open: open, controllers: controllers, held: plugin.held, ask: asked.ask, metrics: m, health: looks,
 			issue: newIssuer(c.signing.CertificateSigningRequests()).issue, log: o.Log,
 			tell: func(ctx context.Context, lb LoadBalancer, controllers []Controller, o outcome) {
 				shown.saw(lb, o)
@@ -157,7 +158,7 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 	}
 
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return serve(ctx, o.Listen, shown, m.handler(), known) })
+	parts.Go(func() error { return serve(ctx, o.Listen, shown, m.handler(), looks, known) })
 	parts.Go(func() error { truth.run(ctx); return nil })
 	parts.Go(func() error { plugin.run(ctx, c.watched.Leases(metav1.NamespaceSystem)); return nil })
 	parts.Go(func() error { bootstrap(ctx, o, open, servers, known); return nil })
@@ -231,11 +232,17 @@ func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (hel
 }
 
 // serve answers people, probes and Prometheus until ctx ends.
-func serve(ctx context.Context, listen string, page, metrics http.Handler, ready func() bool) error {
+func serve(ctx context.Context, listen string, page, metrics http.Handler, looks *health, ready func() bool) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /metrics", metrics)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := looks.alive(time.Now()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready() {
 			http.Error(w, "the control plane is not known yet", http.StatusServiceUnavailable)

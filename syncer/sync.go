@@ -82,6 +82,7 @@ type loop struct {
 	ask         func(context.Context, netip.Addr) error
 	issue       func(context.Context) (*wire.Renew, error)
 	metrics     *metrics
+	health      *health
 	// tell is told how each sync ended.
 	tell func(context.Context, LoadBalancer, []Controller, outcome)
 	log  *slog.Logger
@@ -136,7 +137,9 @@ func (l *loop) next(ctx context.Context) bool {
 		l.queue.AddAfter(key, soon)
 		return true
 	}
+	end := l.health.begin(b.Address, start)
 	o := l.syncOnce(ctx, b, controllers)
+	end()
 	if o.report != nil {
 		o.renewal = b.renewal
 	}

@@ -181,7 +181,7 @@ func newWorld(t *testing.T, numbers []int, haproxies ...*fakeHAProxy) *world {
 		w.haproxy[lb.key()] = f
 	}
 	w.loop = &loop{
-		options: o, metrics: newMetrics(), log: slog.New(slog.DiscardHandler),
+		options: o, metrics: newMetrics(), health: &health{}, log: slog.New(slog.DiscardHandler),
 		open: func(ctx context.Context, lb LoadBalancer) (helper, error) { return w.haproxy[lb.key()].open(ctx, lb) },
 		controllers: func() ([]Controller, bool) {
 			w.mu.Lock()

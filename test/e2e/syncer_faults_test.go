@@ -63,6 +63,7 @@ func TestSyncerFaults(t *testing.T) {
 		{"a host hangs", (*syncerRig).frozen},
 		{"a host shows another key", (*syncerRig).hostKeyChanged},
 		{"the API is away", (*syncerRig).apiAway},
+		{"the API knows nobody", (*syncerRig).nobody},
 		{"the leader's clock jumps", (*syncerRig).clockJumps},
 		{"the leader is killed in the middle of a change", (*syncerRig).leaderKilled},
 		{"a host is set up anew", (*syncerRig).rebuilt},
@@ -396,6 +397,24 @@ func (r *syncerRig) apiAway() {
 	r.t.Logf("it follows again after %s", r.awaitServer(loadBalancer, r.spare, "MAINT"))
 	r.awaitServer(secondBalancer, r.spare, "MAINT")
 	r.mark(false)
+}
+
+// nobody takes every object away that tells of a controller, as a database that was set up anew does: the syncer takes nobody
+// out for that. k0s makes the objects again when it starts.
+func (r *syncerRig) nobody() {
+	r.running.stop() // or it sees them go one after another
+	before := r.configOf(loadBalancer)
+	r.sh(guide[0], "k0s kubectl delete etcdmembers.etcd.k0sproject.io,controlnodes.autopilot.k0sproject.io --all")
+	r.running = r.start("one")
+	for _, balancer := range []string{loadBalancer, secondBalancer} {
+		r.awaitStatus(balancer, "refused", "the API knows no controller at all")
+		r.checkServers(balancer, guide[0], r.spare)
+	}
+	r.unchanged(loadBalancer, before)
+	for _, name := range []string{guide[0], r.spare} {
+		r.sh(name, "systemctl restart k0scontroller")
+		r.awaitServer(loadBalancer, name, "UP")
+	}
 }
 
 // leaderKilled kills the syncer while the helper waits for the health check of a server that it lets in.

@@ -576,7 +576,12 @@ func TestSyncer(t *testing.T) {
 		s := s.in(t)
 		file.more = []string{s.askForSyncer(", user: ops")}
 		s.write(file)
+		helper := s.sh(loadBalancer, "sha256sum "+helperPath)
+		s.sh(loadBalancer, "printf x >>"+helperPath) // another version
 		s.mustInit()
+		if now := s.sh(loadBalancer, "sha256sum "+helperPath); now != helper {
+			t.Errorf("the helper is %s, not %s", now, helper)
+		}
 		s.checkKey("ops", key)
 		s.checkHelper("ops", key)
 		if got := s.sh(loadBalancer, "stat -c '%U %a' ~ops/.ssh/authorized_keys && grep -c kubectl-ha: ~ops/.ssh/authorized_keys && visudo -c -q && echo sudo works"); got != "ops 600\n1\nsudo works" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
@@ -217,6 +218,11 @@ func (c *Cluster) detailBalance(active func(*machine) bool) func(context.Context
 			if err != nil {
 				return nil, err
 			}
+			if text, err := c.policyToFollow(ctx, b); err != nil {
+				return nil, err
+			} else if text != nil {
+				lines = append(lines, fmt.Sprintf("%s: %s, as the block is", b.conn.Name(), lbhelper.DefaultPolicyPath))
+			}
 			for _, line := range plan.Lines() {
 				lines = append(lines, b.conn.Name()+": "+line)
 			}
@@ -274,6 +280,13 @@ func (c *Cluster) balance(active func(*machine) bool) func(context.Context) erro
 			}
 			if plan.Empty() {
 				return nil
+			}
+			text, err := c.policyToFollow(ctx, b)
+			if err == nil && text != nil {
+				err = b.changePolicy(ctx, text)
+			}
+			if err != nil {
+				return err
 			}
 			ctx, cancel := context.WithTimeout(ctx, c.settings.Timeout)
 			defer cancel()

@@ -80,8 +80,9 @@ func yamlBlocks(page string) []block {
 	for _, at := range regexp.MustCompile("(?m)(?:^\n)(?:^(?:    .*|)\n)+|^```ya?ml\n(?:.*\n)*?```$").FindAllStringIndex(page, -1) {
 		text := strings.TrimSuffix(page[at[0]:at[1]], "```")
 		line := strings.Count(page[:at[0]], "\n") + 2
-		first, rest, fenced := strings.Cut(text, "\n")
-		if fenced = strings.HasPrefix(first, "```"); !fenced {
+		first, rest, _ := strings.Cut(text, "\n")
+		fenced := strings.HasPrefix(first, "```")
+		if !fenced {
 			rest = strings.TrimLeft(text, "\n")
 		}
 		text = setOut(rest)

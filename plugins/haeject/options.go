@@ -141,5 +141,6 @@ func say(out io.Writer, lines []string, result step.Result) {
 		fmt.Fprintln(out, line)
 	}
 	fmt.Fprintf(out, "%s.\n", result)
+	result.WriteTimes(out)
 	fmt.Fprintln(out, "Next: kubectl etcd-members shows how the others are.")
 }

@@ -96,5 +96,6 @@ func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 		fmt.Fprintf(out, "Joined: %s.\n", joiners)
 	}
 	fmt.Fprintf(out, "The control plane at %s has %s, %s.\n", c.Address(), cli.Count(c.Members(), "controller"), result)
+	result.WriteTimes(out)
 	fmt.Fprintln(out, "Next: kubectl etcd-members shows how they are.")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/report"
 	"github.com/kubectl-ha/kubectl-ha/pkg/step"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/test/golden"
@@ -72,6 +73,15 @@ func TestDryRun(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTimesAreToldOnce(t *testing.T) {
+	result := step.Result{Changed: 1, Took: []step.Took{{Title: "Join"}}}
+	for mode, want := range map[report.Mode]int{report.ModeAuto: 1, report.ModeTTY: 1, report.ModePlain: 1, report.ModeJSON: 0} {
+		if got := untold(result, mode); len(got.Took) != want || got.Changed != 1 {
+			t.Errorf("%s: got %+v", mode, got)
+		}
 	}
 }
 

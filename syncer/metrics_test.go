@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
 )
@@ -58,5 +61,31 @@ func TestAlertsAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 				t.Errorf("%s asks for %s, which there is not", file, name)
 			}
 		}
+	}
+}
+
+// TestMetricsAreDocumented holds docs/operations.md to every metric and its labels, and no others.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(ha_syncer_[a-z_]+)` \\| (.*?) ?\\|").FindAllStringSubmatch(string(page), -1) {
+		described[row[1]] = strings.NewReplacer("`", "", " ", "").Replace(row[2])
+	}
+	there := map[string]string{}
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		newMetrics().registry.Describe(descriptions)
+		close(descriptions)
+	}()
+	for d := range descriptions {
+		if match := regexp.MustCompile(`fqName: "(ha_syncer_[a-z_]+)".*variableLabels: \{(.*)\}\}`).FindStringSubmatch(d.String()); match != nil {
+			there[match[1]] = match[2]
+		}
+	}
+	if len(there) == 0 || !maps.Equal(described, there) {
+		t.Errorf("the page describes\n%v, there are\n%v", described, there)
 	}
 }

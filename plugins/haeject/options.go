@@ -114,7 +114,7 @@ func (o *Options) Run(ctx context.Context) error {
 		},
 		Confirm: (*controlplane.Cluster).ConfirmRemoval,
 		Steps:   steps,
-		Summary: summary,
+		Summary: o.summary,
 	}
 	if o.ReplacedBy != nil {
 		operation.Check = func(c *controlplane.Cluster, ctx context.Context) error {
@@ -125,22 +125,22 @@ func (o *Options) Run(ctx context.Context) error {
 			return replacement(c, o.ReplacedBy.Entries, c.LeavesFirst())
 		}
 		operation.Summary = func(out io.Writer, c *controlplane.Cluster, result step.Result) {
-			say(out, c.ReplacementAftermath(), result)
+			o.say(out, c.ReplacementAftermath(), result)
 		}
 	}
 	return operation.Run(ctx)
 }
 
 // summary says what has come of a run, and what is left to do.
-func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
-	say(out, c.Aftermath(), result)
+func (o *Options) summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
+	o.say(out, c.Aftermath(), result)
 }
 
-func say(out io.Writer, lines []string, result step.Result) {
+func (o *Options) say(out io.Writer, lines []string, result step.Result) {
 	for _, line := range lines {
 		fmt.Fprintln(out, line)
 	}
 	fmt.Fprintf(out, "%s.\n", result)
 	result.WriteTimes(out)
-	fmt.Fprintln(out, "Next: kubectl etcd-members shows how the others are.")
+	fmt.Fprintf(out, "Next: %s shows how the others are.\n", o.AskMembers())
 }

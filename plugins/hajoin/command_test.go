@@ -157,6 +157,7 @@ func TestRunbook(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	o := complete(t, write(t, clusterFile))
+	o.File = "cluster.yaml"
 	for name, c := range map[string]struct {
 		result step.Result
 		want   string
@@ -164,10 +165,10 @@ func TestSummary(t *testing.T) {
 		"nothing": {step.Result{Skipped: 9}, "Nobody is left to join: the control plane at 10.10.4.10 has 3 controllers. Nothing was changed.\n"},
 		"the end of a run that was cut off": {step.Result{Changed: 1, Skipped: 8, Elapsed: 12 * time.Second, Took: []step.Took{{Title: "Join", Elapsed: 9 * time.Second}}},
 			"The control plane at 10.10.4.10 has 3 controllers, 1 step run in 12.0s, 8 not needed.\n    9.0s  Join\n" +
-				"Next: kubectl etcd-members shows how they are.\n"},
+				"Next: kubectl etcd-members -f cluster.yaml shows how they are.\n"},
 	} {
 		var out bytes.Buffer
-		summary(&out, controlplane.New(o.Cluster, o.Settings), c.result)
+		o.summary(&out, controlplane.New(o.Cluster, o.Settings), c.result)
 		if out.String() != c.want {
 			t.Errorf("%s: got %s", name, out.String())
 		}

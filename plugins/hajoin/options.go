@@ -81,12 +81,12 @@ func (o *Options) Run(ctx context.Context) error {
 			return c.PreflightGrowth(ctx, o.growth)
 		},
 		Steps:   func(c *controlplane.Cluster) []step.Step { return steps(c, o.new) },
-		Summary: summary,
+		Summary: o.summary,
 	}.Run(ctx)
 }
 
 // summary says what has come of a run.
-func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
+func (o *Options) summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 	if result.Changed == 0 {
 		fmt.Fprintf(out, "Nobody is left to join: the control plane at %s has %s. Nothing was changed.\n",
 			c.Address(), cli.Count(c.Members(), "controller"))
@@ -97,5 +97,5 @@ func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 	}
 	fmt.Fprintf(out, "The control plane at %s has %s, %s.\n", c.Address(), cli.Count(c.Members(), "controller"), result)
 	result.WriteTimes(out)
-	fmt.Fprintln(out, "Next: kubectl etcd-members shows how they are.")
+	fmt.Fprintf(out, "Next: %s shows how they are.\n", o.AskMembers())
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -35,7 +36,8 @@ type Options struct {
 
 	Cluster *config.File // after Complete
 
-	found []byte // a cluster file, after Discover without a file
+	found []byte         // a cluster file, after Discover without a file
+	named *pflag.FlagSet // the flags of Discovery; nil where there are none
 }
 
 // Settings is what flags say about the work on hosts.
@@ -84,11 +86,30 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 // AddDiscovery adds the flags of commands that find the hosts by the kubeconfig where there is no file.
 func (o *Options) AddDiscovery(flags *pflag.FlagSet) {
 	found := discover.NewFlags()
-	o.Discovery = &found
-	found.AddFlags(flags)
+	o.Discovery, o.named = &found, pflag.NewFlagSet("", pflag.ContinueOnError)
+	found.AddFlags(o.named)
+	flags.AddFlagSet(o.named)
 	flags.Lookup("filename").Usage = "the cluster file; without one, the hosts are found by the kubeconfig"
 	flags.Lookup("lb").Usage = "a host of HAProxy, as [USER@]HOST[:PORT], where neither the file nor the cluster says where it is; " +
 		"may be given more than once"
+}
+
+// AskMembers is the command that shows the members of etcd of the same cluster: with the file, and the flags of Discovery,
+// that were given to this one.
+func (o *Options) AskMembers() string {
+	var command strings.Builder
+	command.WriteString("kubectl etcd-members")
+	if o.File != "" {
+		command.WriteString(" -f " + word(o.File))
+	}
+	if o.named != nil {
+		o.named.VisitAll(func(flag *pflag.Flag) {
+			if flag.Changed {
+				command.WriteString(" --" + flag.Name + " " + word(flag.Value.String()))
+			}
+		})
+	}
+	return command.String()
 }
 
 // AddK0sBinary adds the flag of commands that let hosts in, with a file or without.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 )
@@ -169,6 +170,17 @@ func (m *machine) own(ctx context.Context, f config.UploadFile, to string, mode 
 		return fmt.Errorf("putting file %s: %w", to, err)
 	}
 	return nil
+}
+
+// word is how a person would write it in a shell.
+func word(text string) string {
+	odd := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:@%+=,", r)
+	}
+	if text == "" || strings.ContainsFunc(text, odd) {
+		return quote(text)
+	}
+	return text
 }
 
 // quote makes one word of a shell command.

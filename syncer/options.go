@@ -16,14 +16,13 @@ import (
 
 // Defaults of the Options.
 const (
-	DefaultListen          = ":8080"
-	DefaultSSHFolder       = "/etc/ha-syncer/ssh"
-	DefaultServiceAccount  = "/var/run/secrets/kubernetes.io/serviceaccount"
-	DefaultAPIPort         = 6443
-	DefaultAPIServerName   = "kubernetes"
-	DefaultResync          = 10 * time.Second
-	DefaultDebounce        = 20 * time.Millisecond
-	DefaultMaxRemovalShare = 0.34
+	DefaultListen         = ":8080"
+	DefaultSSHFolder      = "/etc/ha-syncer/ssh"
+	DefaultServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
+	DefaultAPIPort        = 6443
+	DefaultAPIServerName  = "kubernetes"
+	DefaultResync         = 10 * time.Second
+	DefaultDebounce       = 20 * time.Millisecond
 )
 
 // Options of a syncer, as its flags give them.
@@ -44,9 +43,7 @@ type Options struct {
 	Listen        string
 	// Resync is how often every HAProxy is looked at, Debounce how long events are gathered.
 	Resync, Debounce time.Duration
-	// MaxRemovalShare is how many of the servers that are up may be taken away at once; one always may.
-	MaxRemovalShare float64
-	Log             *slog.Logger
+	Log              *slog.Logger
 }
 
 // LoadBalancer is an HAProxy host.
@@ -158,9 +155,6 @@ func (o *Options) Validate() error {
 	}
 	if o.Debounce < 0 || o.Debounce > o.Resync {
 		problem("--debounce: %s is not within 0s and --resync", o.Debounce)
-	}
-	if o.MaxRemovalShare < 0 || o.MaxRemovalShare > 1 {
-		problem("--max-removal-share: %v is not within 0 and 1", o.MaxRemovalShare)
 	}
 	return errors.Join(errs...)
 }

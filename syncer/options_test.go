@@ -37,9 +37,9 @@ func TestOptionsAreCompletedAndJudged(t *testing.T) {
 	if err := o.Validate(); err != nil {
 		t.Error(err)
 	}
-	wrong := Options{LoadBalancers: []LoadBalancer{{"root", "a:22"}, {"x", "a:22"}}, Family: "ipx", Debounce: -1, MaxRemovalShare: 2}
+	wrong := Options{LoadBalancers: []LoadBalancer{{"root", "a:22"}, {"x", "a:22"}}, Family: "ipx", Debounce: -1}
 	err := wrong.Validate()
-	for _, want := range []string{"named twice", "--api-port", "--address-family", "--resync", "--debounce", "--max-removal-share"} {
+	for _, want := range []string{"named twice", "--api-port", "--address-family", "--resync", "--debounce"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %q", err, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,9 +134,10 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 		return controllers, known && plugin.known()
 	}
 	shown := newPage(o, controllers)
+	looks := &health{}
 	lead := func(ctx context.Context) {
 		l := &loop{
-			options: o, open: open, controllers: controllers, held: plugin.held, ask: asked.ask, metrics: m,
+			options: o, open: open, controllers: controllers, held: plugin.held, ask: asked.ask, metrics: m, health: looks,
 			issue: newIssuer(c.signing.CertificateSigningRequests()).issue, log: o.Log,
 			tell: func(ctx context.Context, lb LoadBalancer, controllers []Controller, o outcome) {
 				shown.saw(lb, o)
@@ -157,7 +159,7 @@ func run(ctx context.Context, o Options, c *clients, servers *apiServers, open f
 	}
 
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return serve(ctx, o.Listen, shown, m.handler(), known) })
+	parts.Go(func() error { return serve(ctx, o.Listen, shown, m.handler(), looks, known) })
 	parts.Go(func() error { truth.run(ctx); return nil })
 	parts.Go(func() error { plugin.run(ctx, c.watched.Leases(metav1.NamespaceSystem)); return nil })
 	parts.Go(func() error { bootstrap(ctx, o, open, servers, known); return nil })
@@ -208,7 +210,7 @@ func bootstrap(ctx context.Context, o Options, open func(context.Context, LoadBa
 	}
 }
 
-// servedBy lists the controllers that a load balancer has in its file.
+// servedBy lists the controllers that a load balancer has, in its file or in its process.
 func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (helper, error), lb LoadBalancer) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapInterval)
 	defer cancel()
@@ -227,15 +229,26 @@ func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (hel
 			addresses = append(addresses, slot.Address)
 		}
 	}
+	for _, s := range report.Servers {
+		if !s.Unused && !slices.Contains(addresses, s.Address) {
+			addresses = append(addresses, s.Address)
+		}
+	}
 	return addresses, nil
 }
 
 // serve answers people, probes and Prometheus until ctx ends.
-func serve(ctx context.Context, listen string, page, metrics http.Handler, ready func() bool) error {
+func serve(ctx context.Context, listen string, page, metrics http.Handler, looks *health, ready func() bool) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /metrics", metrics)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := looks.alive(time.Now()); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready() {
 			http.Error(w, "the control plane is not known yet", http.StatusServiceUnavailable)

@@ -54,7 +54,7 @@ func (a *api) start(t *testing.T, identity string, f *fakeHAProxy) (url string, 
 	t.Helper()
 	o := Options{
 		LoadBalancers: []LoadBalancer{{"root", "lb1:22"}}, Namespace: "kubectl-ha", Identity: identity, Family: AnyFamily,
-		Listen: freeAddress(t), Resync: 100 * time.Millisecond, Debounce: time.Millisecond, MaxRemovalShare: DefaultMaxRemovalShare,
+		Listen: freeAddress(t), Resync: 100 * time.Millisecond, Debounce: time.Millisecond,
 		APIPort: 6443, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -174,14 +174,14 @@ type world struct {
 func newWorld(t *testing.T, numbers []int, haproxies ...*fakeHAProxy) *world {
 	t.Helper()
 	w := &world{members: members(numbers...), haproxy: map[string]*fakeHAProxy{}, outcomes: map[string][]outcome{}, notReady: map[netip.Addr]bool{}}
-	o := Options{Resync: 10 * time.Second, Debounce: 20 * time.Millisecond, MaxRemovalShare: DefaultMaxRemovalShare}
+	o := Options{Resync: 10 * time.Second, Debounce: 20 * time.Millisecond}
 	for i, f := range haproxies {
 		lb := LoadBalancer{User: "root", Address: "lb" + string('1'+rune(i)) + ":22"}
 		o.LoadBalancers = append(o.LoadBalancers, lb)
 		w.haproxy[lb.key()] = f
 	}
 	w.loop = &loop{
-		options: o, metrics: newMetrics(), log: slog.New(slog.DiscardHandler),
+		options: o, metrics: newMetrics(), health: &health{}, log: slog.New(slog.DiscardHandler),
 		open: func(ctx context.Context, lb LoadBalancer) (helper, error) { return w.haproxy[lb.key()].open(ctx, lb) },
 		controllers: func() ([]Controller, bool) {
 			w.mu.Lock()

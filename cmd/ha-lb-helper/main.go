@@ -43,6 +43,9 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	caller, _, _ := strings.Cut(os.Getenv("SSH_CONNECTION"), " ")
+	if user := os.Getenv("SUDO_USER"); caller == "" && user != "" {
+		caller = "the user " + user // sudo leaves the connection out
+	}
 	server := lbhelper.New(policy, lbhelper.Config{Version: version.Short(), Caller: caller, Log: systemLog()})
 	return server.Serve(ctx, os.Stdin, os.Stdout)
 }

@@ -61,7 +61,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&o.Listen, "listen", syncer.DefaultListen, "address of /healthz, /readyz and /metrics")
 	flags.DurationVar(&o.Resync, "resync", syncer.DefaultResync, "how often every HAProxy is looked at without a reason")
 	flags.DurationVar(&o.Debounce, "debounce", syncer.DefaultDebounce, "how long events are gathered")
-	flags.Float64Var(&o.MaxRemovalShare, "max-removal-share", syncer.DefaultMaxRemovalShare, "how many of the servers that are up may be taken away at once; one always may")
 	flags.TextVar(&level, "log-level", level, "debug, info, warn or error")
 	showVersion := flags.Bool("version", false, "say the version and end")
 	if err := flags.Parse(args); err != nil {

@@ -68,4 +68,6 @@ type Syncer struct {
 	User         string // whom its key logs in as on the hosts; empty stands for the user of their connection
 	// Networks are those that servers may be in; none stands for the controllers' own addresses.
 	Networks []netip.Prefix
+	// MaxRemovalPercent is how many of the servers that are up it may take away at once; one always may be.
+	MaxRemovalPercent int
 }

@@ -19,7 +19,10 @@ const (
 	DefaultStatsListen      = ":9000"
 	DefaultSpareServers     = 4
 	DefaultDrainTimeout     = 30 * time.Second
-	maxSpareServers         = 64
+
+	DefaultMaxRemovalPercent = 34
+
+	maxSpareServers = 64
 )
 
 // newLoadBalancer returns a load balancer with everything that does not depend on the cluster.
@@ -32,6 +35,7 @@ func newLoadBalancer() *LoadBalancer {
 		Stats:        Stats{Listen: DefaultStatsListen},
 		SpareServers: DefaultSpareServers,
 		DrainTimeout: DefaultDrainTimeout,
+		Syncer:       Syncer{MaxRemovalPercent: DefaultMaxRemovalPercent},
 	}
 }
 

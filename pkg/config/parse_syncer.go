@@ -8,10 +8,11 @@ import (
 
 // syncer reads how the in-cluster syncer is to be installed.
 func (p *parser) syncer(v value) Syncer {
-	f := v.fields("enabled", "image", "imageArchive", "helper", "user", "networks")
+	f := v.fields("enabled", "image", "imageArchive", "helper", "user", "networks", "maxRemovalPercent")
 	s := Syncer{
 		Enabled: f.at("enabled").boolean(), Image: p.image(f.at("image")), ImageArchive: p.local(f.at("imageArchive")),
 		Helper: p.local(f.at("helper")), User: p.hostUser(f.at("user")),
+		MaxRemovalPercent: f.at("maxRemovalPercent").number(DefaultMaxRemovalPercent, 0, 100),
 	}
 	for _, item := range f.at("networks").items() {
 		if network, ok := p.network(item); ok {

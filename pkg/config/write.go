@@ -105,6 +105,8 @@ type syncerText struct {
 	Helper       string         `yaml:"helper,omitempty"`
 	User         string         `yaml:"user,omitempty"`
 	Networks     []netip.Prefix `yaml:"networks,omitempty"`
+
+	MaxRemovalPercent int `yaml:"maxRemovalPercent"`
 }
 
 func textOfHost(h *Host) hostText {
@@ -151,7 +153,7 @@ func textOfLoadBalancer(lb *LoadBalancer) loadBalancerText {
 	t.Spec.Stats.Listen, t.Spec.Stats.Disabled = lb.Stats.Listen, lb.Stats.Disabled
 	t.Spec.SpareServers, t.Spec.DrainTimeout = lb.SpareServers, lb.DrainTimeout.String()
 	if s := lb.Syncer; s.Enabled {
-		t.Spec.Syncer = &syncerText{s.Enabled, s.Image, literal(s.ImageArchive), literal(s.Helper), s.User, s.Networks}
+		t.Spec.Syncer = &syncerText{s.Enabled, s.Image, literal(s.ImageArchive), literal(s.Helper), s.User, s.Networks, s.MaxRemovalPercent}
 	}
 	return t
 }

@@ -19,8 +19,8 @@ const DefaultPolicyPath = "/etc/kubectl-ha/lb-helper.json"
 
 // Defaults of a Policy.
 const (
-	DefaultMaxServers  = 16
-	DefaultMaxRemovals = 1
+	DefaultMaxServers        = 16
+	DefaultMaxRemovalPercent = 34
 )
 
 // Policy is what the caller may do, and all that it cannot say: what HAProxy's managed block is like apart from its
@@ -43,8 +43,8 @@ type Policy struct {
 	Networks []netip.Prefix `json:"networks"`
 	// MaxServers is how many servers a backend may have.
 	MaxServers int `json:"maxServers,omitempty"`
-	// MaxRemovals is how many servers that are up one request may take away.
-	MaxRemovals int `json:"maxRemovals,omitempty"`
+	// MaxRemovalPercent is how many of the servers that are up one request may take away; one always may be.
+	MaxRemovalPercent int `json:"maxRemovalPercent"`
 }
 
 // Ports are those of the frontends and of every server.
@@ -56,7 +56,7 @@ type Ports struct {
 
 // ParsePolicy reads a policy: one JSON object of known fields.
 func ParsePolicy(data []byte) (*Policy, error) {
-	policy := &Policy{MaxServers: DefaultMaxServers, MaxRemovals: DefaultMaxRemovals}
+	policy := &Policy{MaxServers: DefaultMaxServers, MaxRemovalPercent: DefaultMaxRemovalPercent}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(policy); err != nil {
@@ -69,7 +69,7 @@ func ParsePolicy(data []byte) (*Policy, error) {
 }
 
 func (p *Policy) validate() error {
-	errs := []error{p.spec().Validate()}
+	errs := []error{p.Spec().Validate()}
 	if len(p.Networks) == 0 {
 		errs = append(errs, errors.New("networks: name those that controllers may be in"))
 	}
@@ -81,14 +81,14 @@ func (p *Policy) validate() error {
 	if p.MaxServers < 1 || p.MaxServers > wire.MaxServers {
 		errs = append(errs, fmt.Errorf("maxServers: %d is not within 1 and %d", p.MaxServers, wire.MaxServers))
 	}
-	if p.MaxRemovals < 1 {
-		errs = append(errs, fmt.Errorf("maxRemovals: %d would keep every controller for ever: write at least 1", p.MaxRemovals))
+	if p.MaxRemovalPercent < 0 || p.MaxRemovalPercent > 100 {
+		errs = append(errs, fmt.Errorf("maxRemovalPercent: %d is not within 0 and 100", p.MaxRemovalPercent))
 	}
 	return errors.Join(errs...)
 }
 
-// spec is what the block is like.
-func (p *Policy) spec() haproxy.Spec {
+// Spec is what the block is like.
+func (p *Policy) Spec() haproxy.Spec {
 	return haproxy.Spec{
 		Name: p.Name, Bind: p.Bind, Ports: haproxy.Ports(p.Ports), Balance: p.Balance, Check: p.Check,
 		StatsListen: p.StatsListen, Spares: p.Spares, ConfigPath: p.ConfigPath, SocketPath: p.SocketPath,
@@ -111,37 +111,47 @@ func (p *Policy) judge(current *haproxy.Current, servers []haproxy.Server) error
 	if !slices.ContainsFunc(servers, func(s haproxy.Server) bool { return s.Active }) {
 		errs = append(errs, haproxy.ErrNoActiveServer)
 	}
-	if gone := removed(current, servers); len(gone) > p.MaxRemovals {
-		errs = append(errs, fmt.Errorf("taking %s away at once: this host's policy allows %d of the servers that are up",
-			strings.Join(gone, ", "), p.MaxRemovals))
+	up, gone := removed(current, servers)
+	if limit := wire.Removable(p.MaxRemovalPercent, up); len(gone) > limit {
+		errs = append(errs, fmt.Errorf("taking %s away at once: this host's policy allows %d of the %d servers that are up",
+			strings.Join(gone, ", "), limit, up))
 	}
 	return errors.Join(errs...)
 }
 
 // has tells whether HAProxy has a server of that address, in its file or in its process: an administrator has let it in.
 func has(current *haproxy.Current, address netip.Addr) bool {
-	if slices.ContainsFunc(current.Slots, func(s haproxy.Slot) bool { return s.Address == address }) {
+	if slices.ContainsFunc(current.Slots, func(s haproxy.Slot) bool { return s.Used() && s.Address == address }) {
 		return true
 	}
 	return current.Runtime != nil && slices.ContainsFunc(current.Spec.Backends(), func(b haproxy.Backend) bool {
-		return slices.ContainsFunc(current.Runtime.Backend(b.Name), func(s haproxy.ServerState) bool { return s.Address == address })
+		return slices.ContainsFunc(current.Runtime.Backend(b.Name), func(s haproxy.ServerState) bool { return s.Port == b.Port && s.Address == address })
 	})
 }
 
-// removed lists the addresses that get connections now and shall get none. Servers that are down serve nobody.
-func removed(current *haproxy.Current, servers []haproxy.Server) []string {
-	var gone []string
-	if current.Runtime == nil {
-		return nil
+// removed says how many addresses get connections now, and lists those that shall get none. Servers that are down serve nobody.
+// Where an HAProxy that runs cannot be asked, those of its file count as up.
+func removed(current *haproxy.Current, servers []haproxy.Server) (up int, gone []string) {
+	serving := map[netip.Addr]bool{}
+	if current.Running && current.Runtime == nil {
+		for _, s := range current.Slots {
+			serving[s.Address] = serving[s.Address] || s.Enabled
+		}
 	}
 	for _, backend := range current.Spec.Backends() {
 		for _, s := range current.Runtime.Backend(backend.Name) {
-			stays := slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == s.Address })
-			if s.Up() && !stays && !slices.Contains(gone, s.Address.String()) {
-				gone = append(gone, s.Address.String())
-			}
+			serving[s.Address] = serving[s.Address] || s.Up()
+		}
+	}
+	for address, serves := range serving {
+		if !serves {
+			continue
+		}
+		up++
+		if !slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == address }) {
+			gone = append(gone, address.String())
 		}
 	}
 	slices.Sort(gone)
-	return gone
+	return up, gone
 }

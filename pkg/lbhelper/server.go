@@ -66,10 +66,10 @@ func (c Config) withDefaults() Config {
 	set(&c.ApplyTimeout, time.Minute)
 	set(&c.LockWait, 5*time.Second)
 	// A look at the local socket costs little, and what is waited for is a health check that comes within a second. The
-	// caller asked the server itself whether it is ready: one whose check fails for that long has another trouble, and
-	// must not hold up other changes.
+	// caller asked the server itself whether it is ready: one whose check fails for longer has another trouble, and must not
+	// hold up other changes. HAProxy goes on checking it, and lets it in when the caller asks again.
 	set(&c.HAProxy.Interval, 10*time.Millisecond)
-	set(&c.HAProxy.CheckTimeout, 10*time.Second)
+	set(&c.HAProxy.CheckTimeout, 2*time.Second)
 	if c.Log == nil {
 		c.Log = func(string) {}
 	}
@@ -89,7 +89,7 @@ func newServer(policy *Policy, config Config, local haproxy.Machine, service hap
 	s := &Server{policy: policy, config: config, machine: local, service: service, operation: &machine{holder: config.holder()}}
 	options := config.HAProxy
 	options.Observe = func(a haproxy.Action) { s.actions = append(s.actions, a.String()) }
-	s.balancer = haproxy.NewBalancer(local, service, policy.spec(), options)
+	s.balancer = haproxy.NewBalancer(local, service, policy.Spec(), options)
 	return s
 }
 
@@ -206,9 +206,9 @@ func (s *Server) welcome(hello *wire.Hello) (*wire.Welcome, error) {
 	s.greeted = true
 	welcome := &wire.Welcome{
 		Protocol: wire.Protocol, Version: s.config.Version, LoadBalancer: s.policy.Name,
-		MaxServers: s.policy.MaxServers, MaxRemovals: s.policy.MaxRemovals, Networks: s.policy.Networks,
+		MaxServers: s.policy.MaxServers, MaxRemovalPercent: s.policy.MaxRemovalPercent, Networks: s.policy.Networks,
 	}
-	for _, b := range s.policy.spec().Backends() {
+	for _, b := range s.policy.Spec().Backends() {
 		welcome.Backends = append(welcome.Backends, wire.Backend(b))
 	}
 	return welcome, nil

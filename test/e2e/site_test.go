@@ -37,7 +37,7 @@ type site struct {
 }
 
 // newSite makes a lab with the hosts (see lab.ParseHost; "guide" is all four of the guide) and removes it when the test
-// ends. A test that failed shows what its hosts logged. All but load balancers, and hosts that are said to be bare, have
+// ends. A test that failed keeps what its hosts logged. All but load balancers, and hosts that are said to be bare, have
 // k0s's executable already, so that not every test uploads it.
 func newSite(t *testing.T, hosts ...string) *site {
 	t.Helper()
@@ -85,7 +85,7 @@ func makeSite(t *testing.T, hosts []lab.HostSpec) *site {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if t.Failed() {
-			s.showLogs(ctx)
+			s.keepLogs(ctx)
 		}
 		if err := l.Down(ctx); err != nil {
 			t.Errorf("removing the lab: %v", err)
@@ -98,11 +98,25 @@ func makeSite(t *testing.T, hosts []lab.HostSpec) *site {
 // in is the site within a subtest, which is the one that fails.
 func (s *site) in(t *testing.T) *site { return &site{Lab: s.Lab, t: t, dir: s.dir} }
 
-func (s *site) showLogs(ctx context.Context) {
+// keepLogs puts what the hosts logged beside the programs, so that the reason of a failure is not lost among it.
+func (s *site) keepLogs(ctx context.Context) {
 	for _, h := range s.Hosts() {
-		out, err := h.Exec(ctx, "journalctl -q --no-pager -n 25 -u 'k0s*' -u haproxy -o cat 2>&1 | cut -c1-240", nil)
-		s.t.Logf("journal of %s (%v):\n%s", h.Name(), err, out)
+		out, err := h.Exec(ctx, "journalctl -q --no-pager 2>&1 | tail -c 1000000", nil)
+		if err != nil {
+			out += err.Error()
+		}
+		s.keepLog(h.Name(), out)
 	}
+}
+
+// keepLog keeps what somebody said in a test that failed.
+func (s *site) keepLog(name, text string) {
+	path := filepath.Join(filepath.Dir(haInit), "e2e-logs", s.t.Name(), name+".log")
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	s.t.Logf("the log of %s is in %s (%v)", name, path, err)
 }
 
 // host is a host of the lab by name.

@@ -38,10 +38,14 @@ func TestSyncerBesidePlugins(t *testing.T) {
 	s.checkClean(leaver)
 	s.checkStatus(left...)
 
-	// One that was cut off leaves its mark: the syncer lets nobody in again who is about to leave.
+	// Two of three are more than may go at once: a list that is wrong in part takes nobody out.
 	s.write(clusterFile{members: controller(guide...), more: syncer})
 	s.putHostFiles()
 	s.haJoin(0)
+	s.checkNoWarning(running)
+	running = s.refusesTwo(running, leaver, joiner)
+
+	// One that was cut off leaves its mark: the syncer lets nobody in again who is about to leave.
 	s.killedAt("Stop k0s on the host", haEject, leaver, "--yes", "--skip-snapshot")
 	leases := s.api().Client.CoordinationV1().Leases(metav1.NamespaceSystem)
 	s.must(leases.Delete(t.Context(), kube.OperationLease, metav1.DeleteOptions{})) // it would end within a minute
@@ -52,9 +56,41 @@ func TestSyncerBesidePlugins(t *testing.T) {
 	s.awaitSyncs(running)
 	s.checkEjected(leaver, left...)
 	s.checkStatus(left...)
+	s.checkNoWarning(running)
+}
+
+// checkNoWarning sees that every load balancer was right for the syncer all the time.
+func (s *site) checkNoWarning(running *process) {
+	s.t.Helper()
 	if said := running.said.String(); strings.Contains(said, `level=WARN msg="load balancer"`) {
-		t.Errorf("a load balancer was not right for the syncer:\n%s", said)
+		s.t.Errorf("a load balancer was not right for the syncer:\n%s", said)
 	}
+}
+
+// refusesTwo starts the syncer anew when two controllers are to leave: it takes neither out, and the other one when one may stay.
+func (s *site) refusesTwo(running *process, one, two string) *process {
+	s.t.Helper()
+	running.stop() // or it sees them leave one after another
+	api := s.api()
+	for _, name := range []string{one, two} {
+		s.must(api.MarkEtcdMember(s.t.Context(), name, "a test"))
+	}
+	running = s.startSyncer(s.path("serviceaccount"), "two")
+	s.eventually("the syncer refuses", func(ctx context.Context) error {
+		status, err := s.syncerStatus(ctx)
+		if err == nil && (status.Result != "refused" || !strings.Contains(status.Message, "would be taken away at once, of 3 servers that are up, and at most 1 may be")) {
+			err = fmt.Errorf("it says %s: %s", status.Result, status.Message)
+		}
+		return err
+	})
+	s.checkServers(loadBalancer, guide...)
+	s.must(api.MarkEtcdMember(s.t.Context(), one, ""))
+	s.awaitState(two, "MAINT")
+	s.must(api.MarkEtcdMember(s.t.Context(), two, ""))
+	s.awaitState(two, "UP")
+	s.checkServers(loadBalancer, guide...)
+	running.stop()
+	return s.startSyncer(s.path("serviceaccount"), "three")
 }
 
 // notTouched sees that the syncer changes nothing while a command runs and after it, and how often the file was written.

@@ -187,6 +187,7 @@ func (s *site) checkHelper(user string, key ssh.Signer) {
 		"a line in a name": {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a\n    server b 192.0.2.1:1","address":"%s","active":true}]}}`, address), wire.Malformed},
 		"a port":           {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a","address":"%s","port":22,"active":true}]}}`, address), wire.Malformed},
 		"another network":  {`{"id":2,"apply":{"servers":[{"name":"a","address":"192.0.2.1","active":true}]}}`, wire.Refused},
+		"HAProxy itself":   {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a","address":"127.0.0.1","active":true},{"name":"b","address":"%s","active":true}]}}`, address), wire.Refused},
 		"nobody":           {`{"id":2,"apply":{"servers":[]}}`, wire.Refused},
 		"a certificate":    {`{"id":2,"renew":{"certificate":"listen evil","key":"bind :22"}}`, wire.Refused},
 		"a file":           {`{"id":2,"read":{"path":"/etc/shadow"}}`, wire.Malformed},
@@ -287,7 +288,7 @@ func (s *site) startProgram(program, folder, identity string, flags ...string) *
 	s.t.Cleanup(func() {
 		p.stop()
 		if s.t.Failed() {
-			s.t.Logf("the syncer %s said:\n%s", identity, p.said)
+			s.keepLog("syncer-"+identity, p.said.String())
 		}
 	})
 	return p
@@ -405,6 +406,8 @@ func (s *site) checkPods() {
 	}
 	s.setMaintenance(guide[1])
 	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
+	s.checkAllWrong()
+	s.checkPodOfLeader()
 	scale := []byte(`{"spec":{"replicas":0}}`)
 	_, err = s.api().Client.AppsV1().Deployments(manifests.Namespace).Patch(s.t.Context(), manifests.Deployment, types.MergePatchType, scale, metav1.PatchOptions{})
 	s.must(err)
@@ -415,6 +418,31 @@ func (s *site) checkPods() {
 		}
 		return err
 	})
+}
+
+// checkPodOfLeader deletes the pod that leads, and sees that another one goes on.
+func (s *site) checkPodOfLeader() {
+	leader := func(ctx context.Context) (string, error) {
+		lease, err := s.api().Client.CoordinationV1().Leases(manifests.Namespace).Get(ctx, syncer.LeaderLease, metav1.GetOptions{})
+		if err != nil || lease.Spec.HolderIdentity == nil {
+			return "", err
+		}
+		return *lease.Spec.HolderIdentity, nil
+	}
+	before, err := leader(s.t.Context())
+	s.must(err)
+	s.must(s.api().Client.CoreV1().Pods(manifests.Namespace).Delete(s.t.Context(), before, metav1.DeleteOptions{}))
+	start := time.Now()
+	s.eventually("another pod leads", func(ctx context.Context) error {
+		now, err := leader(ctx)
+		if err == nil && (now == "" || now == before) {
+			err = fmt.Errorf("the leader is %q", now)
+		}
+		return err
+	})
+	s.t.Logf("another pod leads after %v", time.Since(start))
+	s.setMaintenance(guide[1])
+	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
 }
 
 // setMaintenance takes a controller out by hand, at run time.
@@ -515,19 +543,22 @@ func TestSyncer(t *testing.T) {
 			t.Error("it was taken out")
 		}
 	})
+	t.Run("NotReady alone changes nothing", func(t *testing.T) {
+		s := s.in(t)
+		const condition = `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"Test","message":"a test"}]}}`
+		_, err := s.api().Client.CoreV1().Nodes().PatchStatus(t.Context(), guide[1], []byte(condition)) // until its kubelet reports again
+		s.must(err)
+		file := s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg")
+		s.awaitSyncs(running)
+		if s.stateOf(guide[1]) != "UP" || s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg") != file {
+			t.Error("it was taken out")
+		}
+	})
 	if after := s.sh(loadBalancer, "systemctl show -p MainPID haproxy"); after != before {
 		t.Errorf("HAProxy was restarted: %s, before %s", after, before)
 	}
 	t.Run("a load balancer whose servers are all wrong is healed while it is broken", func(t *testing.T) {
-		s := s.in(t)
-		replace := "sed -i"
-		for i, name := range []string{guide[0], guide[1]} {
-			replace += fmt.Sprintf(" -e 's/ %s:/ %s:/'", s.host(name).Address(), wrongAddress(s.Subnet(), i))
-		}
-		s.sh(loadBalancer, replace+" /etc/haproxy/haproxy.cfg && systemctl restart haproxy")
-		s.awaitState(guide[0], "UP")
-		s.awaitState(guide[1], "UP")
-		s.checkServers(loadBalancer, guide[0], guide[1])
+		s.in(t).checkAllWrong()
 	})
 	running.stop()
 	if strings.Contains(strings.ToLower(running.said.String()), "forbidden") {
@@ -546,7 +577,12 @@ func TestSyncer(t *testing.T) {
 		s := s.in(t)
 		file.more = []string{s.askForSyncer(", user: ops")}
 		s.write(file)
+		helper := s.sh(loadBalancer, "sha256sum "+helperPath)
+		s.sh(loadBalancer, "printf x >>"+helperPath) // another version
 		s.mustInit()
+		if now := s.sh(loadBalancer, "sha256sum "+helperPath); now != helper {
+			t.Errorf("the helper is %s, not %s", now, helper)
+		}
 		s.checkKey("ops", key)
 		s.checkHelper("ops", key)
 		if got := s.sh(loadBalancer, "stat -c '%U %a' ~ops/.ssh/authorized_keys && grep -c kubectl-ha: ~ops/.ssh/authorized_keys && visudo -c -q && echo sudo works"); got != "ops 600\n1\nsudo works" {
@@ -556,6 +592,20 @@ func TestSyncer(t *testing.T) {
 			s.checkPods()
 		}
 	})
+}
+
+// checkAllWrong restarts HAProxy with addresses where nobody is, and sees that it gets the controllers again.
+func (s *site) checkAllWrong() {
+	s.t.Helper()
+	replace := "sed -i"
+	for i, name := range []string{guide[0], guide[1]} {
+		replace += fmt.Sprintf(" -e 's/ %s:/ %s:/'", s.host(name).Address(), wrongAddress(s.Subnet(), i))
+	}
+	s.sh(loadBalancer, replace+" /etc/haproxy/haproxy.cfg && systemctl restart haproxy")
+	for _, name := range []string{guide[0], guide[1]} {
+		s.t.Logf("%s healed after %v", name, s.awaitState(name, "UP"))
+	}
+	s.checkServers(loadBalancer, guide[0], guide[1])
 }
 
 // wrongAddress is one of the lab's network where nobody is.

@@ -82,10 +82,14 @@ type Welcome struct {
 	LoadBalancer string    `json:"loadBalancer"`
 	Backends     []Backend `json:"backends"`
 	MaxServers   int       `json:"maxServers"`
-	MaxRemovals  int       `json:"maxRemovals"`
+	// MaxRemovalPercent is how many of the servers that are up one request may take away; see Removable.
+	MaxRemovalPercent int `json:"maxRemovalPercent"`
 	// Networks are those that a server has to be in that HAProxy does not have yet.
 	Networks []netip.Prefix `json:"networks"`
 }
+
+// Removable is how many of so many servers that are up may be taken away at once, by a percentage of them: one always may be.
+func Removable(percent, up int) int { return max(1, percent*up/100) }
 
 // Backend is one that the helper manages.
 type Backend struct {

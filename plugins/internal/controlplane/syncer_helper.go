@@ -19,15 +19,15 @@ import (
 // helperPath is where ha-lb-helper lies on a load balancer.
 const helperPath = "/usr/local/lib/kubectl-ha/ha-lb-helper"
 
-// policyOf is what the syncer may do with an HAProxy that is to be as the file says, with these servers. The limits are
-// those of the policy that is there.
+// policyOf is what the syncer may do with an HAProxy that is to be as the file says, with these servers. How many they may be
+// is what the policy says that is there.
 func policyOf(lb *config.LoadBalancer, before lbhelper.Policy, servers []haproxy.Server) lbhelper.Policy {
 	spec := specOf(lb)
 	p := lbhelper.Policy{
 		Name: spec.Name, Bind: spec.Bind, Ports: lbhelper.Ports(spec.Ports), Balance: spec.Balance, Check: spec.Check,
 		StatsListen: spec.StatsListen, Spares: spec.Spares, ConfigPath: spec.ConfigPath, SocketPath: spec.SocketPath,
 		CAFile: spec.CAFile, ClientFile: spec.ClientFile, Networks: lb.Syncer.Networks,
-		MaxServers: before.MaxServers, MaxRemovals: before.MaxRemovals,
+		MaxServers: before.MaxServers, MaxRemovalPercent: lb.Syncer.MaxRemovalPercent,
 	}
 	if len(p.Networks) == 0 {
 		p.Networks = networksOf(servers)
@@ -104,7 +104,7 @@ func (c *Cluster) helperWork(ctx context.Context, b *balancer) (w helperWork, er
 		return w, err
 	}
 	if before == nil {
-		before = &lbhelper.Policy{MaxServers: lbhelper.DefaultMaxServers, MaxRemovals: lbhelper.DefaultMaxRemovals}
+		before = &lbhelper.Policy{MaxServers: lbhelper.DefaultMaxServers}
 	}
 	policy := policyOf(c.file.LoadBalancer, *before, c.servers(c.all))
 	after, err := textOf(policy)
@@ -198,6 +198,27 @@ const endHelpers = `for p in /proc/[0-9]*; do
 done
 :`
 
+// changePolicy lets the syncer begin anew with another policy.
+func (b *balancer) changePolicy(ctx context.Context, text []byte) error {
+	if err := b.writePolicy(ctx, text); err != nil {
+		return err
+	}
+	_, err := b.conn.Output(ctx, endHelpers, nil)
+	return err
+}
+
+// policyToFollow is the policy that a load balancer needs where the cluster file asks for another block than the policy that is
+// there: the syncer would take back what is changed. It is nil when there is none, or both ask for the same.
+func (c *Cluster) policyToFollow(ctx context.Context, b *balancer) ([]byte, error) {
+	before, _, err := b.readPolicy(ctx)
+	if err != nil || before == nil || before.Spec() == specOf(c.file.LoadBalancer) {
+		return nil, err
+	}
+	after := policyOf(c.file.LoadBalancer, *before, nil)
+	after.Networks, after.MaxRemovalPercent = before.Networks, before.MaxRemovalPercent
+	return textOf(after)
+}
+
 // allowWork is what is to be done so that the syncer may send connections to all servers, and run on the new hosts.
 type allowWork struct {
 	policies map[*balancer][]byte
@@ -261,11 +282,7 @@ func (c *Cluster) allow(ctx context.Context) error {
 		if text == nil {
 			return nil
 		}
-		if err := b.writePolicy(ctx, text); err != nil {
-			return err
-		}
-		_, err := b.conn.Output(ctx, endHelpers, nil)
-		return err
+		return b.changePolicy(ctx, text)
 	})
 	return errors.Join(err, c.copyImage(ctx, w.hosts))
 }

@@ -122,7 +122,7 @@ func TestPolicyIsThatOfTheBlock(t *testing.T) {
 			lb := newWorld(t, guideFile).file.LoadBalancer
 			change(lb)
 			servers := []haproxy.Server{{Name: "cp1", Address: netip.MustParseAddr("10.10.0.2"), Active: true}}
-			text, err := textOf(policyOf(lb, lbhelper.Policy{MaxServers: 16, MaxRemovals: 1}, servers))
+			text, err := textOf(policyOf(lb, lbhelper.Policy{MaxServers: 16}, servers))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +156,8 @@ func TestJoiningControllersAreAllowed(t *testing.T) {
 	if skip() == "" {
 		t.Error("there is no syncer")
 	}
-	policy := policyOf(c.file.LoadBalancer, lbhelper.Policy{MaxServers: 5, MaxRemovals: 2}, c.servers(c.running))
+	c.file.LoadBalancer.Syncer.MaxRemovalPercent = 50
+	policy := policyOf(c.file.LoadBalancer, lbhelper.Policy{MaxServers: 5}, c.servers(c.running))
 	policy.Networks = []netip.Prefix{netip.MustParsePrefix("10.10.0.0/23")}
 	text, err := textOf(policy)
 	if err != nil {
@@ -172,7 +173,7 @@ func TestJoiningControllersAreAllowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := policyOn(t, h)
-	if got := list(after.Networks); got != "10.10.0.0/23, 10.10.2.2/32" || after.MaxServers != 5 || after.MaxRemovals != 2 {
+	if got := list(after.Networks); got != "10.10.0.0/23, 10.10.2.2/32" || after.MaxServers != 5 || after.MaxRemovalPercent != 50 {
 		t.Errorf("%s, %+v", got, after)
 	}
 	if !strings.HasSuffix(h.did(), endHelpers) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // patience is how long somebody who types waits for the cluster's answer.
@@ -33,13 +34,28 @@ func Flags(command *cobra.Command) {
 	register(command, "context", contexts)
 	register(command, "cluster", clusters)
 	register(command, "user", users)
-	if command.Flag("filename") != nil {
-		// The flag is there, which is the one thing that can be wrong.
-		_ = command.MarkFlagFilename("filename", "yaml", "yml")
+	register(command, "replace-with", hosts)
+	for _, set := range []*pflag.FlagSet{command.Flags(), command.PersistentFlags()} {
+		if set.Lookup("filename") != nil {
+			// The flag is there, which is the one thing that can be wrong.
+			_ = cobra.MarkFlagFilename(set, "filename", "yaml", "yml")
+		}
+		set.VisitAll(func(flag *pflag.Flag) {
+			if !namesFile(flag.Name) {
+				register(command, flag.Name, func(context.Context, flags) []candidate { return nil })
+			}
+		})
 	}
 	for _, child := range command.Commands() {
 		Flags(child)
 	}
+}
+
+// namesFile tells whether a flag's value is a file on this machine, which the shell completes by itself.
+func namesFile(flag string) bool {
+	return slices.Contains([]string{
+		"filename", "kubeconfig", "write-kubeconfig", "ssh-key", "ssh-config", "k0s-binary", "snapshot",
+	}, flag)
 }
 
 // register gives a flag its words, where the command has the flag and none gave it others.

@@ -30,7 +30,7 @@ func TestListsAreNotFromACache(t *testing.T) {
 		"/apis/etcd.k0sproject.io/v1beta1/etcdmembers": objectLister(dynamic.NewForConfigOrDie(config), kube.EtcdMembersResource()),
 	} {
 		for version, want := range map[string]string{"0": "", "": "", "7": "7"} {
-			if _, err := lister.List(metav1.ListOptions{ResourceVersion: version}); err != nil {
+			if _, err := cache.ToListerWatcherWithContext(lister).ListWithContext(t.Context(), metav1.ListOptions{ResourceVersion: version}); err != nil {
 				t.Fatal(err)
 			}
 			if asked != path+"?"+want {

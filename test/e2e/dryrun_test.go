@@ -30,6 +30,7 @@ func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
 	if promised := added(haproxyConfig, dry.stdout); promised == "" || !strings.Contains(file, promised) {
 		t.Errorf("the plan promised\n%s\nand the file is\n%s", promised, file)
 	}
+	s.checkK0sKubectl()
 }
 
 // added is what the last diff of a file in a tree adds to it.

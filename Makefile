@@ -49,6 +49,7 @@ test: ## Everything that has to hold: lint, unit tests, real HAProxy, real krew,
 .PHONY: unit
 unit: ## Unit tests with the race detector
 	$(GO) vet -tags e2e,haproxy,krew,browser,bench ./...
+	GOOS=windows $(GO) vet $(PLUGINS) # of what is released, this is furthest from Linux
 	CGO_ENABLED=1 $(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
 .PHONY: haproxy

@@ -13,8 +13,13 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -106,6 +111,40 @@ func TestPodsAreRestricted(t *testing.T) {
 	// The generated ConfigMap has a hash in its name, so that a change of it starts the pods anew.
 	if name := container.Env[0].ValueFrom.ConfigMapKeyRef.Name; !strings.HasPrefix(name, "ha-syncer-config-") {
 		t.Errorf("load balancers come from %s", name)
+	}
+}
+
+// TestPodsAreWhereControllersAre holds what lets two replicas survive the loss of a host, and of the workers.
+func TestPodsAreWhereControllersAre(t *testing.T) {
+	built := build(t)
+	deployment := objects[appsv1.Deployment](t, built, "Deployment")[0]
+	pod := deployment.Spec.Template.Spec
+	if *deployment.Spec.Replicas != 2 || pod.PriorityClassName != "system-cluster-critical" {
+		t.Errorf("%d replicas of priority class %q", *deployment.Spec.Replicas, pod.PriorityClassName)
+	}
+	nodes := pod.Affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+	if len(nodes) != 1 || nodes[0].Preference.MatchExpressions[0].Key != kube.ControlPlaneLabel || nodes[0].Preference.MatchExpressions[0].Values[0] != kube.ControlPlaneRole {
+		t.Errorf("it prefers other Nodes than controllers: %+v", nodes)
+	}
+	apart := pod.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+	if len(apart) != 1 || apart[0].PodAffinityTerm.TopologyKey != corev1.LabelHostname {
+		t.Errorf("both may be on one host: %+v", apart)
+	}
+	for _, taint := range []corev1.Taint{
+		{Key: "node-role.kubernetes.io/control-plane", Effect: corev1.TaintEffectNoSchedule},
+		{Key: "node-role.kubernetes.io/master", Effect: corev1.TaintEffectNoSchedule},
+	} {
+		if !slices.ContainsFunc(pod.Tolerations, func(toleration corev1.Toleration) bool {
+			return toleration.ToleratesTaint(klog.Background(), &taint, false)
+		}) {
+			t.Errorf("it does not tolerate %s", taint.Key)
+		}
+	}
+	for _, budget := range objects[policyv1.PodDisruptionBudget](t, built, "PodDisruptionBudget") {
+		selects, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+		if err != nil || !selects.Matches(labels.Set(deployment.Spec.Template.Labels)) || budget.Spec.MaxUnavailable.IntValue() != 1 {
+			t.Errorf("%v: %+v", err, budget.Spec)
+		}
 	}
 }
 

@@ -97,30 +97,67 @@ type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return e.Reason }
 
+// serving lists the servers that are up; where an HAProxy that runs cannot be asked, those of its file.
+func serving(report *wire.Report) []netip.Addr {
+	var addresses []netip.Addr
+	add := func(address netip.Addr, serves bool) {
+		if serves && !slices.Contains(addresses, address) {
+			addresses = append(addresses, address)
+		}
+	}
+	for _, s := range report.Servers {
+		add(s.Address, s.Up && !s.Unused)
+	}
+	if report.Running && report.Process == nil {
+		for _, s := range report.Slots {
+			add(s.Address, s.Enabled)
+		}
+	}
+	return addresses
+}
+
+// vanished lists the servers that are up and that no object tells of.
+func vanished(controllers []Controller, report *wire.Report) []netip.Addr {
+	return slices.DeleteFunc(serving(report), func(address netip.Addr) bool { return knows(controllers, address) })
+}
+
+func knows(controllers []Controller, address netip.Addr) bool {
+	return slices.ContainsFunc(controllers, func(c Controller) bool { return c.Address == address })
+}
+
 // guard refuses a decision that would make things worse if the API told less than the truth: that leaves nobody, or
-// takes away more than a percentage of the servers that are up. One may always go where another stays.
-func guard(controllers []Controller, d decision, report *wire.Report, percent int) error {
+// takes away more than a percentage of the servers that are up. One may always go where another stays. Those that have vanished
+// lately count, too: objects that are lost one after another are lost all the same.
+func guard(controllers []Controller, d decision, report *wire.Report, percent int, lately []netip.Addr) error {
 	if len(controllers) == 0 {
 		return &RefusedError{"the API knows no controller at all: HAProxy keeps those that it has"}
 	}
 	if !slices.ContainsFunc(d.servers, func(s wire.Server) bool { return s.Active }) {
 		return &RefusedError{"no controller would get connections: HAProxy keeps those that it has"}
 	}
-	up, gone := map[netip.Addr]bool{}, []string(nil)
-	for _, s := range report.Servers {
-		if !s.Up || s.Unused || up[s.Address] {
-			continue
-		}
-		up[s.Address] = true
-		if !slices.ContainsFunc(d.servers, func(want wire.Server) bool { return want.Active && want.Address == s.Address }) {
-			gone = append(gone, s.Address.String())
-		}
-	}
+	up := serving(report)
+	gone := slices.DeleteFunc(slices.Clone(up), func(address netip.Addr) bool {
+		return slices.ContainsFunc(d.servers, func(want wire.Server) bool { return want.Active && want.Address == address })
+	})
 	if limit := wire.Removable(percent, len(up)); len(gone) > limit {
-		slices.Sort(gone)
 		return &RefusedError{fmt.Sprintf("%s would be taken away at once, of %d servers that are up, and at most %d may be: "+
 			"HAProxy keeps those that it has; remove them one after another, or run kubectl ha-init with a higher spec.syncer.maxRemovalPercent",
-			strings.Join(gone, ", "), len(up), limit)}
+			list(gone), len(up), limit)}
+	}
+	now := vanished(controllers, report)
+	lately = slices.DeleteFunc(lately, func(address netip.Addr) bool { return slices.Contains(now, address) }) // it is still there
+	if limit := wire.Removable(percent, len(up)+len(lately)); len(now) > 0 && len(now)+len(lately) > limit {
+		return &RefusedError{fmt.Sprintf("no object tells of %s any more, which was so of %s within the last %s, and at most %d may be taken "+
+			"away in that time: HAProxy keeps those that it has", list(now), list(lately), removalWindow, limit)}
 	}
 	return nil
+}
+
+func list(addresses []netip.Addr) string {
+	texts := make([]string, len(addresses))
+	for i, address := range addresses {
+		texts[i] = address.String()
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
 }

@@ -2,10 +2,13 @@ package syncer
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper/wire"
 )
@@ -140,14 +143,72 @@ func TestGuard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			report := haproxyWith(c.haproxy)
 			d := decide(c.controllers, report, func(netip.Addr) bool { return true })
-			err := guard(c.controllers, d, report, c.percent)
+			err := guard(c.controllers, d, report, c.percent, nil)
 			if (err != nil) != (c.refused != "") || err != nil && !strings.Contains(err.Error(), c.refused) {
 				t.Errorf("%v; want an error with %q", err, c.refused)
 			}
 		})
 	}
+	deaf := &wire.Report{Running: true}
+	for n := range 3 {
+		deaf.Slots = append(deaf.Slots, wire.Slot{Address: member(n + 1).Address, Enabled: true})
+	}
+	if err := guard(members(1), decide(members(1), deaf, func(netip.Addr) bool { return true }), deaf, 34, nil); err == nil {
+		t.Error("an HAProxy that cannot be asked would lose two of three")
+	}
 	report := haproxyWith(map[int]string{})
-	if err := guard(members(1), decide(members(1), report, func(netip.Addr) bool { return false }), report, 100); err == nil {
+	if err := guard(members(1), decide(members(1), report, func(netip.Addr) bool { return false }), report, 100, nil); err == nil {
 		t.Error("an HAProxy without servers would get none")
+	}
+}
+
+// TestObjectsThatAreLostOneAfterAnother lets five controllers vanish from the API within seconds.
+func TestObjectsThatAreLostOneAfterAnother(t *testing.T) {
+	b, now := &balancer{}, time.Now()
+	look := func(up map[int]string, controllers []Controller) error {
+		report := haproxyWith(up)
+		d := decide(controllers, report, func(netip.Addr) bool { return true })
+		if err := guard(controllers, d, report, 40, b.lately(controllers, now)); err != nil {
+			return err
+		}
+		b.note(vanished(controllers, report), now)
+		return nil
+	}
+	five := map[int]string{1: "up", 2: "up", 3: "up", 4: "up", 5: "up"}
+	if err := look(five, members(1, 2, 3, 4)); err != nil {
+		t.Errorf("the first: %v", err)
+	}
+	now = now.Add(time.Second)
+	if err := look(five, members(1, 2, 3, 4)); err != nil {
+		t.Errorf("the first again, whom HAProxy could not let go: %v", err)
+	}
+	delete(five, 5)
+	if err := look(five, members(1, 2, 3)); err != nil {
+		t.Errorf("the second is two of five: %v", err)
+	}
+	delete(five, 4)
+	want := "no object tells of 10.0.0.3 any more, which was so of 10.0.0.4, 10.0.0.5 within the last 1m0s, and at most 2 may be taken away in that time"
+	if err := look(five, members(1, 2)); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the third: %v", err)
+	}
+	if err := look(five, []Controller{member(1), member(2), leaver(3)}); err != nil {
+		t.Errorf("one that an object says is leaving: %v", err)
+	}
+	now = now.Add(removalWindow)
+	if err := look(five, members(1, 2)); err != nil {
+		t.Errorf("the third a minute later: %v", err)
+	}
+	if lately := b.lately(members(1, 2, 3), now); len(lately) != 0 {
+		t.Errorf("one that came back counts: %v", lately)
+	}
+}
+
+func TestAnErrorStaysTheSameWhateverThePort(t *testing.T) {
+	at := func(port int) string {
+		from, to := net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: port}, net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 22}
+		return steadyText(fmt.Errorf("asking: %w", &net.OpError{Op: "read", Net: "tcp", Source: &from, Addr: &to, Err: syscall.ECONNRESET}))
+	}
+	if one, other := at(1025), at(1026); one != other || one != "asking: read tcp 10.0.0.2:22: connection reset by peer" {
+		t.Errorf("%q and %q", one, other)
 	}
 }

@@ -103,6 +103,17 @@ func whyWaiting(waiting []Controller, answers map[netip.Addr]error) error {
 	return errors.Join(reasons...)
 }
 
+// steadyText is an error's text without this host's ports of connections, which differ each time.
+func steadyText(err error) string {
+	var network *net.OpError
+	if !errors.As(err, &network) {
+		return err.Error()
+	}
+	without := *network
+	without.Source = nil
+	return strings.ReplaceAll(err.Error(), network.Error(), without.Error())
+}
+
 // steady is an error without what differs each time: the ports of connections, and times.
 func steady(err error) error {
 	var (

@@ -34,7 +34,8 @@ func newLeadership(leases coordinationv1client.LeasesGetter, o Options, leading 
 }
 
 // run leads whenever it can, until ctx ends; then it gives the Lease back, so that the next one need not wait. What is
-// led has ended before that.
+// led has ended before that. A Lease that could not be renewed is given back while what is led still ends: two may lead for a
+// moment, and the lock of each HAProxy parts them.
 func (l *leadership) run(ctx context.Context, lead func(context.Context)) error {
 	for ctx.Err() == nil {
 		if err := l.once(ctx, lead); err != nil {

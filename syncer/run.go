@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,7 +210,7 @@ func bootstrap(ctx context.Context, o Options, open func(context.Context, LoadBa
 	}
 }
 
-// servedBy lists the controllers that a load balancer has in its file.
+// servedBy lists the controllers that a load balancer has, in its file or in its process.
 func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (helper, error), lb LoadBalancer) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapInterval)
 	defer cancel()
@@ -226,6 +227,11 @@ func servedBy(ctx context.Context, open func(context.Context, LoadBalancer) (hel
 	for _, slot := range report.Slots {
 		if slot.Address.IsValid() && slot.Enabled {
 			addresses = append(addresses, slot.Address)
+		}
+	}
+	for _, s := range report.Servers {
+		if !s.Unused && !slices.Contains(addresses, s.Address) {
+			addresses = append(addresses, s.Address)
 		}
 	}
 	return addresses, nil

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,6 +70,28 @@ type balancer struct {
 	session helper // nil when there is none
 	process *wire.Process
 	renewal renewal
+	// vanished is when a server was taken away that no object told of any more.
+	vanished map[netip.Addr]time.Time
+}
+
+// removalWindow is how long a server that has vanished counts among those that are taken away at once.
+const removalWindow = time.Minute
+
+// lately lists the servers that have vanished, and not come back since.
+func (b *balancer) lately(controllers []Controller, now time.Time) []netip.Addr {
+	maps.DeleteFunc(b.vanished, func(address netip.Addr, when time.Time) bool {
+		return now.Sub(when) >= removalWindow || knows(controllers, address)
+	})
+	return slices.Collect(maps.Keys(b.vanished))
+}
+
+func (b *balancer) note(vanished []netip.Addr, now time.Time) {
+	if b.vanished == nil {
+		b.vanished = map[netip.Addr]time.Time{}
+	}
+	for _, address := range vanished {
+		b.vanished[address] = now
+	}
 }
 
 // loop keeps load balancers as they shall be: one queue, whose keys are the load balancers, and a worker for each of
@@ -202,7 +226,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	o.soon = len(want.waiting) > len(outsiders)
 
 	// May it be changed?
-	if err := guard(controllers, want, report, policy.MaxRemovalPercent); err != nil {
+	if err := guard(controllers, want, report, policy.MaxRemovalPercent, b.lately(controllers, time.Now())); err != nil {
 		return b.outcomeOf(err, report)
 	}
 	if holder := l.held(); holder != "" {
@@ -211,6 +235,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	}
 
 	// The helper plans on what HAProxy is like by then, judges by the policy of its host, and does nothing when all is well.
+	b.note(vanished(controllers, report), time.Now())
 	applied, err := b.session.Apply(ctx, want.servers)
 	if err != nil {
 		refusal := b.outcomeOf(err, report)
@@ -226,7 +251,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 func (o outcome) message() string {
 	switch {
 	case o.err != nil:
-		return o.err.Error()
+		return steadyText(o.err)
 	case o.why != nil:
 		return o.why.Error()
 	}

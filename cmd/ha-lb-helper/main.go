@@ -10,11 +10,11 @@ import (
 	"log/syslog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper"
+	"github.com/kubectl-ha/kubectl-ha/pkg/version"
 )
 
 func main() {
@@ -27,10 +27,10 @@ func main() {
 func run() error {
 	path := flag.String("policy", lbhelper.DefaultPolicyPath, "file that says what the caller may do")
 	check := flag.Bool("check", false, "read the policy, say what is wrong with it, and end")
-	version := flag.Bool("version", false, "say the version and end")
+	showVersion := flag.Bool("version", false, "say the version and end")
 	flag.Parse()
-	if *version {
-		fmt.Println(buildVersion())
+	if *showVersion {
+		fmt.Println(version.Short())
 		return nil
 	}
 	policy, err := lbhelper.LoadPolicy(*path)
@@ -43,7 +43,10 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	caller, _, _ := strings.Cut(os.Getenv("SSH_CONNECTION"), " ")
-	server := lbhelper.New(policy, lbhelper.Config{Version: buildVersion(), Caller: caller, Log: systemLog()})
+	if user := os.Getenv("SUDO_USER"); caller == "" && user != "" {
+		caller = "the user " + user // sudo leaves the connection out
+	}
+	server := lbhelper.New(policy, lbhelper.Config{Version: version.Short(), Caller: caller, Log: systemLog()})
 	return server.Serve(ctx, os.Stdin, os.Stdout)
 }
 
@@ -55,18 +58,4 @@ func systemLog() func(string) {
 		to = log
 	}
 	return func(line string) { fmt.Fprintln(to, line) }
-}
-
-// buildVersion is the module's version, or the commit that it was built from.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && info.Main.Version == "(devel)" {
-			return setting.Value
-		}
-	}
-	return info.Main.Version
 }

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/version"
 	"github.com/kubectl-ha/kubectl-ha/syncer"
 )
 
@@ -25,7 +26,7 @@ func main() {
 		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -36,7 +37,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o := syncer.Options{}
 	level := slog.LevelInfo
 	flags := flag.NewFlagSet("ha-syncer", flag.ContinueOnError)
@@ -61,11 +62,16 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	flags.DurationVar(&o.Resync, "resync", syncer.DefaultResync, "how often every HAProxy is looked at without a reason")
 	flags.DurationVar(&o.Debounce, "debounce", syncer.DefaultDebounce, "how long events are gathered")
 	flags.TextVar(&level, "log-level", level, "debug, info, warn or error")
+	showVersion := flags.Bool("version", false, "say the version and end")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *showVersion {
+		fmt.Fprintln(stdout, version.Short())
+		return nil
 	}
 	o.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	if err := o.Complete(); err != nil {

@@ -161,12 +161,22 @@ func write(w io.Writer, name string, binaries []binary) error {
 		return err
 	}
 	// containerd takes the name from the first of them, other programs from the second.
-	image.Annotations = map[string]string{"io.containerd.image.name": "docker.io/" + name, "org.opencontainers.image.ref.name": name}
+	image.Annotations = map[string]string{"io.containerd.image.name": withRegistry(name), "org.opencontainers.image.ref.name": name}
 	top, err := json.Marshal(index{SchemaVersion: 2, MediaType: indexType, Manifests: []descriptor{image}})
 	if err != nil {
 		return err
 	}
 	return errors.Join(l.file("index.json", 0o644, top), l.tar.Close())
+}
+
+// withRegistry is an image's name with its registry, which is Docker Hub's where the name says none: its first part is a host
+// when it has a dot or a port, or is localhost (github.com/distribution/reference).
+func withRegistry(name string) string {
+	host, _, found := strings.Cut(name, "/")
+	if found && (strings.ContainsAny(host, ".:") || host == "localhost") {
+		return name
+	}
+	return "docker.io/" + name
 }
 
 // image adds the image of one architecture.

@@ -103,3 +103,17 @@ func TestArchiveHoldsTheBinaryOfEachArchitecture(t *testing.T) {
 		t.Error("made an image of no file")
 	}
 }
+
+func TestTheNameOfARegistryIsKept(t *testing.T) {
+	for name, want := range map[string]string{
+		"kubectl-ha/ha-syncer:test":       "docker.io/kubectl-ha/ha-syncer:test",
+		"ghcr.io/kubectl-ha/ha-syncer:v1": "ghcr.io/kubectl-ha/ha-syncer:v1",
+		"registry:5000/ha-syncer:v1":      "registry:5000/ha-syncer:v1",
+		"localhost/ha-syncer:v1":          "localhost/ha-syncer:v1",
+		"ha-syncer:v1.2":                  "docker.io/ha-syncer:v1.2",
+	} {
+		if got := withRegistry(name); got != want {
+			t.Errorf("%s became %s", name, got)
+		}
+	}
+}

@@ -89,13 +89,28 @@ func TestSchemaTakesWhatTheParserTakes(t *testing.T) {
 			t.Errorf("%s: %s", file, problem)
 		}
 	}
+	for _, right := range []string{
+		"kind: lOADbALANCER\napiVersion: kubectl-ha.io/v1alpha1",
+		"kind: Cluster\napiVersion: $VERSION",
+		"kind: $KIND\napiVersion: k0sctl.k0sproject.io/v1beta1",
+		"kind: Namespace\napiVersion: v1\nmetadata: {name: a}",
+	} {
+		for _, problem := range judge(t, s, []byte(right)) {
+			t.Errorf("the schema says %q of\n%s", problem, right)
+		}
+	}
 	for wrong, want := range map[string]string{
 		"kind: Cluster\napiVersion: k0sctl.k0sproject.io/v1beta1\nspec: {hosts: [{role: controller, shh: {}}]}":     "/spec/hosts/0: unknown shh",
 		"kind: Cluster\napiVersion: k0sctl.k0sproject.io/v1beta1\nspec: {hosts: [{ssh: {address: a}}]}":             "/spec/hosts/0: role is missing",
 		"kind: Cluster\napiVersion: k0sctl.k0sproject.io/v1beta1\nspec: {hosts: [{role: boss, ssh: {address: a}}]}": "/spec/hosts/0/role: none of the alternatives takes boss",
-		"kind: Cluster\napiVersion: v1\nspec: {}":                                                                   "/apiVersion: not one of",
-		"kind: LoadBalancer\napiVersion: kubectl-ha.io/v1alpha1\nspec: {ports: {kubeAPI: 70000}}":                   "/spec/ports/kubeAPI: none of the alternatives",
-		"kind: LoadBalancer\napiVersion: kubectl-ha.io/v1alpha1\nspec: {hosts: {}}":                                 "/spec/hosts: not a array",
+		"kind: Cluster\napiVersion: v1\nspec: {}":                                                                   "/apiVersion: none of the alternatives takes v1",
+		"kind: CLUSTER\napiVersion: k0sctl.k0sproject.io/v1beta1\nspec: {hots: []}":                                 "/spec: unknown hots",
+		"spec: {hosts: []}":                             "apiVersion is missing",
+		"apiVersion: kubectl-ha.io/v1alpha1\nspec: {}":  "kind is missing",
+		"apiVersion: kubectl-ha.io/v1alpha1\nkind: Pod": "/kind: none of the alternatives takes Pod",
+		"apiVersion: v1\nkind: ClusterConfig":           "/apiVersion: none of the alternatives takes v1",
+		"kind: LoadBalancer\napiVersion: kubectl-ha.io/v1alpha1\nspec: {ports: {kubeAPI: 70000}}": "/spec/ports/kubeAPI: none of the alternatives",
+		"kind: LoadBalancer\napiVersion: kubectl-ha.io/v1alpha1\nspec: {hosts: {}}":               "/spec/hosts: not a array",
 	} {
 		if got := strings.Join(judge(t, s, []byte(wrong)), "\n"); !strings.Contains(got, want) {
 			t.Errorf("the schema says %q of\n%s\nwant %q", got, wrong, want)
@@ -110,25 +125,17 @@ func schema(t *testing.T) map[string]any {
 	document := func(kind string, data string, versions ...string) map[string]any {
 		s := recorded(t, data).schema(t, "")
 		properties := s["properties"].(map[string]any)
-		properties["apiVersion"] = map[string]any{"enum": versions}
-		properties["kind"] = map[string]any{"enum": []string{kind, strings.ToLower(kind)}}
+		properties["apiVersion"] = oneOfWords(versions...)
+		properties["kind"] = anyCase(kind)
 		s["required"] = []string{"apiVersion", "kind"}
 		page.describe(t, kind, "", s)
 		return s
-	}
-	isKind := func(kind string) map[string]any {
-		return map[string]any{
-			"if": map[string]any{
-				"properties": map[string]any{"kind": map[string]any{"enum": []string{kind, strings.ToLower(kind)}}},
-				"required":   []string{"kind"},
-			},
-			"then": map[string]any{"$ref": "#/$defs/" + kind},
-		}
 	}
 	defs := map[string]any{
 		KindCluster:      document(KindCluster, everyClusterField, APIVersionCfctl, APIVersionK0sctl),
 		KindLoadBalancer: document(KindLoadBalancer, everyLoadBalancerField, APIVersionLoadBalancer),
 	}
+	k0sConfig := map[string]any{"properties": map[string]any{"apiVersion": oneOfWords(apiVersionClusterConfig)}}
 	for row := range page.text {
 		if !page.used[row] {
 			t.Errorf("%s describes %s, which the parser does not ask for: remove its row", descriptionsFile, row)
@@ -140,9 +147,52 @@ func schema(t *testing.T) map[string]any {
 		"title":       "Cluster file of kubectl-ha",
 		"description": "A document of kind Cluster, as cfctl and k0sctl read it, and one of kind LoadBalancer.",
 		"type":        "object",
-		"allOf":       []any{isKind(KindCluster), isKind(KindLoadBalancer)},
-		"$defs":       defs,
+		// Documents of other kinds are passed over, and have to say as well what they are.
+		"required": []string{"apiVersion", "kind"},
+		"allOf": []any{
+			when("kind", pattern(KindCluster), map[string]any{"$ref": "#/$defs/" + KindCluster}),
+			when("kind", pattern(KindLoadBalancer), map[string]any{"$ref": "#/$defs/" + KindLoadBalancer}),
+			when("kind", pattern(kindClusterConfig), k0sConfig),
+			whenVersion(KindCluster, APIVersionCfctl, APIVersionK0sctl),
+			whenVersion(KindLoadBalancer, APIVersionLoadBalancer),
+			whenVersion(kindClusterConfig, apiVersionClusterConfig),
+		},
+		"$defs": defs,
 	}
+}
+
+// when holds a document to a schema if a field of it is like another.
+func when(field string, like, then map[string]any) map[string]any {
+	return map[string]any{
+		"if":   map[string]any{"properties": map[string]any{field: like}, "required": []string{field}},
+		"then": then,
+	}
+}
+
+// whenVersion holds a document of one of the versions to a kind.
+func whenVersion(kind string, versions ...string) map[string]any {
+	return when("apiVersion", map[string]any{"enum": versions}, map[string]any{
+		"properties": map[string]any{"kind": anyCase(kind)},
+	})
+}
+
+// oneOfWords is one of some words, for an editor to offer.
+func oneOfWords(words ...string) map[string]any {
+	return map[string]any{"anyOf": []any{map[string]any{"enum": words}, variable()}}
+}
+
+// anyCase is a kind, which the parser takes in capitals and small letters.
+func anyCase(kind string) map[string]any {
+	return map[string]any{"anyOf": []any{map[string]any{"enum": []string{kind}}, pattern(kind), variable()}}
+}
+
+// pattern is that of a word in capitals and small letters, for which the patterns of JSON Schema have no sign.
+func pattern(word string) map[string]any {
+	var b strings.Builder
+	for _, letter := range word {
+		b.WriteString("[" + strings.ToUpper(string(letter)) + strings.ToLower(string(letter)) + "]")
+	}
+	return map[string]any{"type": "string", "pattern": "^" + b.String() + "$"}
 }
 
 const descriptionsFile = "../../docs/reference/cluster-file.md"

@@ -1,3 +1,5 @@
+//go:build linux
+
 package lbhelper
 
 import (
@@ -18,7 +20,7 @@ import (
 // certificate says which client certificate the health checks show: nil when they need none, or when it is somebody
 // else's. One of another cluster is as none.
 func (s *Server) certificate(ctx context.Context) *wire.Certificate {
-	spec := s.policy.spec()
+	spec := s.policy.Spec()
 	if spec.Check != haproxy.CheckReadyz {
 		return nil
 	}
@@ -54,13 +56,13 @@ func isForChecks(leaf *x509.Certificate) bool {
 
 // verify sees whether the cluster's CA has made the certificate for a client, and whether it is valid at that time.
 func (s *Server) verify(ctx context.Context, leaf *x509.Certificate, at time.Time) error {
-	ca, err := s.machine.ReadFile(ctx, s.policy.spec().CAFile)
+	ca, err := s.machine.ReadFile(ctx, s.policy.Spec().CAFile)
 	if err != nil {
 		return fmt.Errorf("reading the cluster's CA: %w: run kubectl ha-init to bring it here", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {
-		return fmt.Errorf("%s holds no certificate: run kubectl ha-init to bring the cluster's CA here", s.policy.spec().CAFile)
+		return fmt.Errorf("%s holds no certificate: run kubectl ha-init to bring the cluster's CA here", s.policy.Spec().CAFile)
 	}
 	usages := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at, KeyUsages: usages})

@@ -64,6 +64,10 @@ func (m *machine) ReadFile(_ context.Context, path string) ([]byte, error) { ret
 // WriteFile replaces a file in one step. Mode 0 keeps owner, mode, access list and SELinux context of the one there is.
 func (m *machine) WriteFile(_ context.Context, path string, data []byte, mode fs.FileMode) (err error) {
 	defer func() {
+		// Its path is another one each time, and what is told of an error is to stay the same for as long as the error does.
+		if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+			err = cause.Err
+		}
 		if err != nil {
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}

@@ -69,7 +69,7 @@ func ParsePolicy(data []byte) (*Policy, error) {
 }
 
 func (p *Policy) validate() error {
-	errs := []error{p.spec().Validate()}
+	errs := []error{p.Spec().Validate()}
 	if len(p.Networks) == 0 {
 		errs = append(errs, errors.New("networks: name those that controllers may be in"))
 	}
@@ -87,8 +87,8 @@ func (p *Policy) validate() error {
 	return errors.Join(errs...)
 }
 
-// spec is what the block is like.
-func (p *Policy) spec() haproxy.Spec {
+// Spec is what the block is like.
+func (p *Policy) Spec() haproxy.Spec {
 	return haproxy.Spec{
 		Name: p.Name, Bind: p.Bind, Ports: haproxy.Ports(p.Ports), Balance: p.Balance, Check: p.Check,
 		StatsListen: p.StatsListen, Spares: p.Spares, ConfigPath: p.ConfigPath, SocketPath: p.SocketPath,
@@ -121,31 +121,37 @@ func (p *Policy) judge(current *haproxy.Current, servers []haproxy.Server) error
 
 // has tells whether HAProxy has a server of that address, in its file or in its process: an administrator has let it in.
 func has(current *haproxy.Current, address netip.Addr) bool {
-	if slices.ContainsFunc(current.Slots, func(s haproxy.Slot) bool { return s.Address == address }) {
+	if slices.ContainsFunc(current.Slots, func(s haproxy.Slot) bool { return s.Used() && s.Address == address }) {
 		return true
 	}
 	return current.Runtime != nil && slices.ContainsFunc(current.Spec.Backends(), func(b haproxy.Backend) bool {
-		return slices.ContainsFunc(current.Runtime.Backend(b.Name), func(s haproxy.ServerState) bool { return s.Address == address })
+		return slices.ContainsFunc(current.Runtime.Backend(b.Name), func(s haproxy.ServerState) bool { return s.Port == b.Port && s.Address == address })
 	})
 }
 
 // removed says how many addresses get connections now, and lists those that shall get none. Servers that are down serve nobody.
+// Where an HAProxy that runs cannot be asked, those of its file count as up.
 func removed(current *haproxy.Current, servers []haproxy.Server) (up int, gone []string) {
-	if current.Runtime == nil {
-		return 0, nil
+	serving := map[netip.Addr]bool{}
+	if current.Running && current.Runtime == nil {
+		for _, s := range current.Slots {
+			serving[s.Address] = serving[s.Address] || s.Enabled
+		}
 	}
-	seen := map[netip.Addr]bool{}
 	for _, backend := range current.Spec.Backends() {
 		for _, s := range current.Runtime.Backend(backend.Name) {
-			if !s.Up() || seen[s.Address] {
-				continue
-			}
-			seen[s.Address] = true
-			if !slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == s.Address }) {
-				gone = append(gone, s.Address.String())
-			}
+			serving[s.Address] = serving[s.Address] || s.Up()
+		}
+	}
+	for address, serves := range serving {
+		if !serves {
+			continue
+		}
+		up++
+		if !slices.ContainsFunc(servers, func(want haproxy.Server) bool { return want.Active && want.Address == address }) {
+			gone = append(gone, address.String())
 		}
 	}
 	slices.Sort(gone)
-	return len(seen), gone
+	return up, gone
 }

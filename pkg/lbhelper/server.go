@@ -89,7 +89,7 @@ func newServer(policy *Policy, config Config, local haproxy.Machine, service hap
 	s := &Server{policy: policy, config: config, machine: local, service: service, operation: &machine{holder: config.holder()}}
 	options := config.HAProxy
 	options.Observe = func(a haproxy.Action) { s.actions = append(s.actions, a.String()) }
-	s.balancer = haproxy.NewBalancer(local, service, policy.spec(), options)
+	s.balancer = haproxy.NewBalancer(local, service, policy.Spec(), options)
 	return s
 }
 
@@ -208,7 +208,7 @@ func (s *Server) welcome(hello *wire.Hello) (*wire.Welcome, error) {
 		Protocol: wire.Protocol, Version: s.config.Version, LoadBalancer: s.policy.Name,
 		MaxServers: s.policy.MaxServers, MaxRemovalPercent: s.policy.MaxRemovalPercent, Networks: s.policy.Networks,
 	}
-	for _, b := range s.policy.spec().Backends() {
+	for _, b := range s.policy.Spec().Backends() {
 		welcome.Backends = append(welcome.Backends, wire.Backend(b))
 	}
 	return welcome, nil

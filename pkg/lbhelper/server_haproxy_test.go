@@ -77,7 +77,7 @@ func (h *real) launch(numbers ...int) {
 	for _, n := range numbers {
 		servers = append(servers, haproxy.Server(controller(n)))
 	}
-	spec, err := h.policy.spec().FitTo(nil)
+	spec, err := h.policy.Spec().FitTo(nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -40,11 +41,29 @@ type Result struct {
 	Changed int // steps that ran, save those that only look
 	Skipped int
 	Elapsed time.Duration // from the start of the first step to the end of the last one
+	Took    []Took        // of each step that is counted as Changed
+}
+
+// Took is how long a step took.
+type Took struct {
+	Title   string
+	Elapsed time.Duration
 }
 
 // String is for people: "9 steps run in 58.1s, 7 not needed".
 func (r Result) String() string {
-	return fmt.Sprintf("%d steps run in %.1fs, %d not needed", r.Changed, r.Elapsed.Seconds(), r.Skipped)
+	steps := "steps"
+	if r.Changed == 1 {
+		steps = "step"
+	}
+	return fmt.Sprintf("%d %s run in %.1fs, %d not needed", r.Changed, steps, r.Elapsed.Seconds(), r.Skipped)
+}
+
+// WriteTimes is for people, too: a line for each step that changed something, with the time that it took.
+func (r Result) WriteTimes(out io.Writer) {
+	for _, took := range r.Took {
+		fmt.Fprintf(out, "%7.1fs  %s\n", took.Elapsed.Seconds(), took.Title)
+	}
 }
 
 // Run runs the steps in order. When one fails, the steps that ran are undone in reverse order, the failed one
@@ -74,9 +93,11 @@ func Run(ctx context.Context, steps []Step, observer Observer) (Result, error) {
 			observer.StepFailed(i, len(steps), s.Title, time.Since(start), err)
 			return result, errors.Join(fmt.Errorf("%s: %w", s.Title, err), undoAll(context.WithoutCancel(ctx), undo, observer))
 		}
-		observer.StepDone(i, len(steps), s.Title, time.Since(start))
+		elapsed := time.Since(start)
+		observer.StepDone(i, len(steps), s.Title, elapsed)
 		if !s.ReadOnly {
 			result.Changed++
+			result.Took = append(result.Took, Took{s.Title, elapsed})
 		}
 	}
 	result.Elapsed = time.Since(begin)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,13 +48,32 @@ func TestStepsRunInOrderAndWhatIsDoneIsSkipped(t *testing.T) {
 	if result.Changed != 2 || result.Skipped != 1 || result.Elapsed <= 0 {
 		t.Errorf("got %+v", result)
 	}
-	if got, want := (Result{9, 7, 58149 * time.Millisecond}).String(), "9 steps run in 58.1s, 7 not needed"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	if len(result.Took) != 2 || result.Took[0].Title != "a" || result.Took[1].Title != "c" ||
+		result.Took[0].Elapsed <= 0 || result.Took[0].Elapsed+result.Took[1].Elapsed > result.Elapsed {
+		t.Errorf("got %+v", result.Took)
 	}
 	want := []string{"start 0/4 a", "run a", "done 0/4 a", "skip 1/4 b: already there", "start 2/4 c", "run c", "done 2/4 c",
 		"start 3/4 d", "run d", "done 3/4 d"}
 	if !slices.Equal(d.lines, want) {
 		t.Errorf("got %q, want %q", d.lines, want)
+	}
+}
+
+func TestWhatPeopleAreTold(t *testing.T) {
+	result := Result{Changed: 2, Skipped: 7, Elapsed: 112149 * time.Millisecond, Took: []Took{
+		{"Start the first controller", 12340 * time.Millisecond}, {"Join the others", 99960 * time.Millisecond},
+	}}
+	if got, want := result.String(), "2 steps run in 112.1s, 7 not needed"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var times strings.Builder
+	result.WriteTimes(&times)
+	if want := "   12.3s  Start the first controller\n  100.0s  Join the others\n"; times.String() != want {
+		t.Errorf("got\n%swant\n%s", times.String(), want)
+	}
+	one := Result{Changed: 1, Elapsed: time.Second}
+	if got, want := one.String(), "1 step run in 1.0s, 0 not needed"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

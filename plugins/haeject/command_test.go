@@ -137,6 +137,20 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+func TestSummary(t *testing.T) {
+	var out bytes.Buffer
+	o := newOptions(genericiooptions.NewTestIOStreamsDiscard())
+	o.File = "cluster.yaml"
+	o.say(&out, []string{"cp3 is gone."}, step.Result{Changed: 1, Skipped: 11, Elapsed: 2 * time.Second, Took: []step.Took{
+		{Title: "Stop k0s on the host", Elapsed: 1700 * time.Millisecond},
+	}})
+	want := "cp3 is gone.\n1 step run in 2.0s, 11 not needed.\n    1.7s  Stop k0s on the host\n" +
+		"Next: kubectl etcd-members -f cluster.yaml shows how the others are.\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
 func TestTheReplacementHasAnEntry(t *testing.T) {
 	for target, inFile := range map[string]bool{"10.10.1.2": true, "root@10.10.5.2": false} {
 		o := newOptions(genericiooptions.NewTestIOStreamsDiscard())

@@ -141,5 +141,6 @@ func (o *Options) say(out io.Writer, lines []string, result step.Result) {
 		fmt.Fprintln(out, line)
 	}
 	fmt.Fprintf(out, "%s.\n", result)
+	result.WriteTimes(out)
 	fmt.Fprintf(out, "Next: %s shows how the others are.\n", o.AskMembers())
 }

@@ -140,6 +140,11 @@ func TestSummary(t *testing.T) {
 	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}
+	done := step.Result{Changed: 2, Skipped: 14, Elapsed: time.Minute, Took: []step.Took{
+		{Title: "Join the other controllers", Elapsed: 58 * time.Second}, {Title: "Write the kubeconfig", Elapsed: 300 * time.Millisecond},
+	}}
+	told := done
+	told.Took = nil
 	var all strings.Builder
 	for _, c := range []struct {
 		title  string
@@ -147,10 +152,11 @@ func TestSummary(t *testing.T) {
 		change func(o *Options)
 	}{
 		{"nothing to do", step.Result{Skipped: 16}, func(*Options) {}},
-		{"a kubeconfig of its own", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(*Options) {}},
-		{"no kubeconfig", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(o *Options) { o.WriteKubeconfig = "" }},
-		{"the user's kubeconfig", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(o *Options) { o.MergeKubeconfig = true }},
-		{"a kubeconfig of the user's", step.Result{Changed: 9, Skipped: 7, Elapsed: time.Minute}, func(o *Options) { o.MergeKubeconfig, o.Kubeconfig = true, "mine" }},
+		{"a kubeconfig of its own", done, func(*Options) {}},
+		{"no kubeconfig", done, func(o *Options) { o.WriteKubeconfig = "" }},
+		{"the user's kubeconfig", done, func(o *Options) { o.MergeKubeconfig = true }},
+		{"a kubeconfig of the user's", done, func(o *Options) { o.MergeKubeconfig, o.Kubeconfig = true, "mine" }},
+		{"times that a program was told", told, func(*Options) {}},
 	} {
 		changed := *o
 		c.change(&changed)

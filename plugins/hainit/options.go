@@ -74,6 +74,7 @@ func summary(out io.Writer, c *controlplane.Cluster, result step.Result) {
 		return
 	}
 	fmt.Fprintf(out, ", %s.\n", result)
+	result.WriteTimes(out)
 	if flags := c.KubectlFlags(); flags != "" {
 		fmt.Fprintf(out, "Next: kubectl %s get nodes\n", flags)
 	}

@@ -163,8 +163,8 @@ func TestSummary(t *testing.T) {
 		want   string
 	}{
 		"nothing": {step.Result{Skipped: 9}, "Nobody is left to join: the control plane at 10.10.4.10 has 3 controllers. Nothing was changed.\n"},
-		"the end of a run that was cut off": {step.Result{Changed: 2, Skipped: 7, Elapsed: 12 * time.Second},
-			"The control plane at 10.10.4.10 has 3 controllers, 2 steps run in 12.0s, 7 not needed.\n" +
+		"the end of a run that was cut off": {step.Result{Changed: 1, Skipped: 8, Elapsed: 12 * time.Second, Took: []step.Took{{Title: "Join", Elapsed: 9 * time.Second}}},
+			"The control plane at 10.10.4.10 has 3 controllers, 1 step run in 12.0s, 8 not needed.\n    9.0s  Join\n" +
 				"Next: kubectl etcd-members -f cluster.yaml shows how they are.\n"},
 	} {
 		var out bytes.Buffer

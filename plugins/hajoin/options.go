@@ -96,5 +96,6 @@ func (o *Options) summary(out io.Writer, c *controlplane.Cluster, result step.Re
 		fmt.Fprintf(out, "Joined: %s.\n", joiners)
 	}
 	fmt.Fprintf(out, "The control plane at %s has %s, %s.\n", c.Address(), cli.Count(c.Members(), "controller"), result)
+	result.WriteTimes(out)
 	fmt.Fprintf(out, "Next: %s shows how they are.\n", o.AskMembers())
 }

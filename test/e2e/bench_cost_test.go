@@ -22,6 +22,7 @@ import (
 // What the syncer may cost, however many workers there are.
 const (
 	maxSyncerMemory = 40_000_000 // bytes of resident memory, at any time
+	maxSyncerGrowth = 4_000_000  // bytes that 5,000 workers may add to that
 	maxSyncerCPU    = 0.01       // of a core
 )
 
@@ -47,15 +48,19 @@ func TestBenchCost(t *testing.T) {
 		t.Fatal("the helper has not logged what it changed, so that nothing can be counted")
 	}
 	workers := 0
+	var peaks []int64
 	for _, n := range []int{0, 1000, 5000} {
 		b.addWorkers(workers, n)
 		workers = n
-		b.observe(workers)
+		peaks = append(peaks, b.observe(workers))
+	}
+	if growth := peaks[2] - peaks[0]; growth > maxSyncerGrowth {
+		t.Errorf("%d workers add %d bytes of memory, more than %d", workers, growth, maxSyncerGrowth)
 	}
 }
 
-// observe watches a syncer that starts anew among so many workers.
-func (b *bench) observe(workers int) {
+// observe watches a syncer that starts anew among so many workers, and returns how much memory it had at most, in bytes.
+func (b *bench) observe(workers int) (peak int64) {
 	p := b.startSyncer(1)
 	defer p.stop()
 	beats := b.startHeartbeats(workers)
@@ -67,7 +72,7 @@ func (b *bench) observe(workers int) {
 	share := (b.cpuTime(p) - cpu).Seconds() / observed.Seconds()
 	looks = b.looks(p) - looks
 	sent, failed := beats()
-	peak := peakMemory(b.t, strconv.Itoa(p.pid))
+	peak = peakMemory(b.t, strconv.Itoa(p.pid))
 	b.t.Logf("%d workers, %.0f reports of their status a second (%d failed): at most %.1f MiB of memory, %.2f %% of a core, %d looks at HAProxy, "+
 		"%d lines in the helper's log", workers, float64(sent)/observed.Seconds(), failed, float64(peak)/(1<<20), 100*share, looks, b.helperLines()-said)
 	if looks > resynced {
@@ -82,6 +87,7 @@ func (b *bench) observe(workers int) {
 	if b.helperLines() != said || b.sh(loadBalancer, "stat -c '%y %i' /etc/haproxy/haproxy.cfg") != written {
 		b.t.Errorf("with %d workers something was changed on the load balancer", workers)
 	}
+	return peak
 }
 
 // looks counts how often a syncer has looked at the one HAProxy.

@@ -55,7 +55,7 @@ func newBench(t *testing.T, balancers int) *bench {
 	}
 	b.site = newSite(t, hosts...)
 	b.write(clusterFile{members: controller(guide[0]), balancers: b.balancers, more: []string{
-		"address: " + b.lbAddress(), b.askForSyncer(fmt.Sprintf(", networks: [%s]", b.Subnet().Masked())),
+		"address: " + b.lbAddress(), b.askForSyncer(fmt.Sprintf(", networks: [%s], maxRemovalPercent: 100", b.Subnet().Masked())),
 	}})
 	b.mustInit()
 	b.syncerKey()

@@ -26,6 +26,26 @@ func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
 	if ran := titles(`(?m)^✓ (.*) \(\d+\.\ds\)$`, screen); len(planned) == 0 || !slices.Equal(planned, ran) {
 		t.Errorf("planned\n%q\nran\n%q", planned, ran)
 	}
+	file := s.sh(loadBalancer, "cat "+haproxyConfig)
+	if promised := added(haproxyConfig, dry.stdout); promised == "" || !strings.Contains(file, promised) {
+		t.Errorf("the plan promised\n%s\nand the file is\n%s", promised, file)
+	}
+	s.checkK0sKubectl()
+}
+
+// added is what the last diff of a file in a tree adds to it.
+func added(path, tree string) string {
+	var lines []string
+	plus := regexp.MustCompile(`^[│ ]+\+(.*)$`)
+	diff := tree[strings.LastIndex(tree, "+++ "+path)+1:]
+	for line := range strings.Lines(diff) {
+		if match := plus.FindStringSubmatch(strings.TrimRight(line, "\n")); match != nil {
+			lines = append(lines, match[1])
+		} else if len(lines) > 0 {
+			break
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // titles are the steps of what was printed.

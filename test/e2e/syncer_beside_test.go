@@ -38,10 +38,16 @@ func TestSyncerBesidePlugins(t *testing.T) {
 	s.checkClean(leaver)
 	s.checkStatus(left...)
 
-	// Two of three are more than may go at once: a list that is wrong in part takes nobody out.
-	s.write(clusterFile{members: controller(guide...), more: syncer})
+	// What the file has changed of the block by then stays: the syncer's policy follows.
+	s.write(clusterFile{members: controller(guide...), more: append(syncer, "balance: roundrobin")})
 	s.putHostFiles()
 	s.haJoin(0)
+	s.awaitSyncs(running)
+	if lines := s.sh(loadBalancer, "grep -h balance "+haproxyConfig+" /etc/kubectl-ha/lb-helper.json"); strings.Contains(lines, "leastconn") || !strings.Contains(lines, `"balance": "roundrobin"`) {
+		t.Errorf("the syncer took back what ha-join changed:\n%s", lines)
+	}
+
+	// Two of three are more than may go at once: a list that is wrong in part takes nobody out.
 	s.checkNoWarning(running)
 	running = s.refusesTwo(running, leaver, joiner)
 

@@ -20,6 +20,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
@@ -323,6 +324,7 @@ func (r *syncerRig) diskFull() {
 	r.mark(true)
 	r.awaitServer(secondBalancer, r.spare, "MAINT")
 	r.awaitStatus(loadBalancer, "error", "no space left on device")
+	r.staysSince(loadBalancer)
 	r.unchanged(loadBalancer, before)
 	r.serves(loadBalancer)
 	r.sh(loadBalancer, "rm /etc/haproxy/fill")
@@ -332,6 +334,23 @@ func (r *syncerRig) diskFull() {
 	r.awaitStatus(loadBalancer, kube.SyncerSuccess)
 	// The folder beneath gets what is right by now.
 	r.sh(loadBalancer, "rm -r /run/full && cp -a /etc/haproxy /run/full && umount -l /etc/haproxy && cp -a /run/full/. /etc/haproxy && rm -r /run/full")
+}
+
+// staysSince sees that the syncer goes on to say the same of a load balancer when it tries again.
+func (r *syncerRig) staysSince(balancer string) {
+	r.t.Helper()
+	before, err := r.status(r.t.Context(), balancer)
+	r.must(err)
+	attempts := r.counted(balancer, before.Result)
+	r.eventually("it has tried again", func(context.Context) error {
+		if now := r.counted(balancer, before.Result); now < attempts+2 {
+			return fmt.Errorf("%d times, before %d", now, attempts)
+		}
+		return nil
+	})
+	if after, err := r.status(r.t.Context(), balancer); err != nil || after.Since != before.Since || after.Message != before.Message {
+		r.t.Errorf("%v: it said\n%+v\nand says\n%+v", err, before, after)
+	}
 }
 
 // frozen is also the load balancer of two that cannot be reached.
@@ -404,7 +423,10 @@ func (r *syncerRig) apiAway() {
 func (r *syncerRig) nobody() {
 	r.running.stop() // or it sees them go one after another
 	before := r.configOf(loadBalancer)
-	r.sh(guide[0], "k0s kubectl delete etcdmembers.etcd.k0sproject.io,controlnodes.autopilot.k0sproject.io --all")
+	objects := r.api().Dynamic
+	for _, kind := range []schema.GroupVersionResource{kube.EtcdMembersResource(), kube.ControlNodesResource()} {
+		r.must(objects.Resource(kind).DeleteCollection(r.t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}))
+	}
 	r.running = r.start("one")
 	for _, balancer := range []string{loadBalancer, secondBalancer} {
 		r.awaitStatus(balancer, "refused", "the API knows no controller at all")

@@ -187,6 +187,7 @@ func (s *site) checkHelper(user string, key ssh.Signer) {
 		"a line in a name": {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a\n    server b 192.0.2.1:1","address":"%s","active":true}]}}`, address), wire.Malformed},
 		"a port":           {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a","address":"%s","port":22,"active":true}]}}`, address), wire.Malformed},
 		"another network":  {`{"id":2,"apply":{"servers":[{"name":"a","address":"192.0.2.1","active":true}]}}`, wire.Refused},
+		"HAProxy itself":   {fmt.Sprintf(`{"id":2,"apply":{"servers":[{"name":"a","address":"127.0.0.1","active":true},{"name":"b","address":"%s","active":true}]}}`, address), wire.Refused},
 		"nobody":           {`{"id":2,"apply":{"servers":[]}}`, wire.Refused},
 		"a certificate":    {`{"id":2,"renew":{"certificate":"listen evil","key":"bind :22"}}`, wire.Refused},
 		"a file":           {`{"id":2,"read":{"path":"/etc/shadow"}}`, wire.Malformed},

@@ -58,23 +58,38 @@ users:
   - {name: anna}
 `
 
-const etcdMembers = `{"kind":"EtcdMemberList","apiVersion":"etcd.k0sproject.io/v1beta1","metadata":{},"items":[
+const etcdMemberObjects = `{"kind":"EtcdMemberList","apiVersion":"etcd.k0sproject.io/v1beta1","metadata":{},"items":[
   {"metadata":{"name":"cp3"},"status":{"peerAddress":"10.10.3.2"}}, {"metadata":{"name":"cp4"}}]}`
 
-func TestWhatTheShellIsTold(t *testing.T) {
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/apis/etcd.k0sproject.io/v1beta1/etcdmembers" {
+const controlNodeObjects = `{"kind":"ControlNodeList","apiVersion":"autopilot.k0sproject.io/v1beta2","metadata":{},"items":[
+  {"metadata":{"name":"cp5"},"status":{"addresses":[{"type":"Hostname","address":"cp5"},{"type":"InternalIP","address":"10.10.5.2"}]}},
+  {"metadata":{"name":"cp3"},"status":{"addresses":[{"type":"InternalIP","address":"10.10.3.2"}]}}, {"metadata":{"name":"cp0"}}]}`
+
+// serve answers with objects, by the path of their list.
+func serve(t *testing.T, lists map[string]string) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		list, ok := lists[r.URL.Path]
+		if !ok {
 			http.NotFound(w, r)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(etcdMembers))
+		_, _ = w.Write([]byte(list))
 	}))
-	t.Cleanup(api.Close)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestWhatTheShellIsTold(t *testing.T) {
+	server := serve(t, map[string]string{
+		"/apis/etcd.k0sproject.io/v1beta1/etcdmembers":       etcdMemberObjects,
+		"/apis/autopilot.k0sproject.io/v1beta2/controlnodes": controlNodeObjects,
+	})
 	dir := t.TempDir()
 	file, mine, broken := filepath.Join(dir, "cluster.yaml"), filepath.Join(dir, "config"), filepath.Join(dir, "broken.yaml")
 	put(t, file, clusterFile)
-	put(t, mine, strings.ReplaceAll(kubeconfig, "SERVER", api.URL))
+	put(t, mine, strings.ReplaceAll(kubeconfig, "SERVER", server.URL))
 	put(t, broken, "kind: [")
 	t.Setenv("KUBECONFIG", mine)
 	const nothing = ""
@@ -82,10 +97,11 @@ func TestWhatTheShellIsTold(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a controller, by the kubeconfig":  {[]string{"eject", ""}, "cp3\t10.10.3.2 cp4"},
+		"a controller, by the kubeconfig":  {[]string{"eject", ""}, "cp0 cp3\t10.10.3.2 cp4 cp5\t10.10.5.2"},
 		"a controller, by the file":        {[]string{"eject", "-f", file, ""}, "10.10.1.2\tcontroller+worker cp1\t10.10.0.2"},
-		"a controller, by both":            {[]string{"eject", "-f", file, "--context", "here", "cp"}, "cp1\t10.10.0.2 cp3\t10.10.3.2 cp4"},
+		"a controller, by both":            {[]string{"eject", "-f", file, "--context", "here", "cp"}, "cp0 cp1\t10.10.0.2 cp3\t10.10.3.2 cp4 cp5\t10.10.5.2"},
 		"a second controller":              {[]string{"eject", "cp3", ""}, nothing},
+		"a member, by the kubeconfig":      {[]string{"remove", ""}, "cp3\t10.10.3.2 cp4"},
 		"a member, by the file's names":    {[]string{"remove", "-f", file, ""}, "cp1\t10.10.0.2"},
 		"hosts of the file":                {[]string{"join", "-f", file, "cp1", ""}, "10.10.1.2\tcontroller+worker"},
 		"hosts of no file":                 {[]string{"join", ""}, nothing},
@@ -113,6 +129,16 @@ func TestWhatTheShellIsTold(t *testing.T) {
 			t.Errorf("got %q %s, want the endings of YAML files", got, directive)
 		}
 	})
+}
+
+func TestAControllerOfAClusterWithoutEtcdMembers(t *testing.T) {
+	server := serve(t, map[string]string{"/apis/autopilot.k0sproject.io/v1beta2/controlnodes": controlNodeObjects})
+	mine := filepath.Join(t.TempDir(), "config")
+	put(t, mine, strings.ReplaceAll(kubeconfig, "SERVER", server.URL))
+	t.Setenv("KUBECONFIG", mine)
+	if got, _ := completed(t, t.Context(), []string{"eject", ""}); strings.Join(got, " ") != "cp0 cp3\t10.10.3.2 cp5\t10.10.5.2" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestACompletionEndsWithItsContext(t *testing.T) {

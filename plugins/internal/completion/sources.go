@@ -58,26 +58,27 @@ func (f flags) ofKubeconfig(names func(api.Config) []string) []candidate {
 	return plain(names(all))
 }
 
-// controllers are what names a controller: a member of etcd, or a host of the file.
+// controllers are what names a controller: k0s's objects for it, and a host of the file.
 func controllers(ctx context.Context, f flags) []candidate {
-	return append(members(ctx, f), hosts(ctx, f)...)
+	return append(f.objects(ctx, etcdMembers, controlNodes), hosts(ctx, f)...)
 }
 
-// members are the names of etcd's members: those of k0s's EtcdMember objects, and the hostnames in the cluster file,
-// which members are called after. The objects are asked for where no file is named, or with it a kubeconfig: the
-// present one may be another cluster's.
+// members are the names of etcd's members: those of k0s's objects for them, and the hostnames in the cluster file, which
+// members are called after.
 func members(ctx context.Context, f flags) []candidate {
-	var found []candidate
-	if f.text("filename") == "" || f.namesKubeconfig() {
-		found = objects(ctx, f)
-	}
+	found := f.objects(ctx, etcdMembers)
 	for _, h := range f.controllers() {
 		found = append(found, candidate{h.Hostname, h.Conn.Address()})
 	}
 	return found
 }
 
-func objects(ctx context.Context, f flags) []candidate {
+// objects are names of the cluster's objects. They are asked for where no file is named, or with it a kubeconfig: the
+// present one may be another cluster's.
+func (f flags) objects(ctx context.Context, lists ...func(context.Context, *kube.Cluster) []candidate) []candidate {
+	if f.text("filename") != "" && !f.namesKubeconfig() {
+		return nil
+	}
 	settings, err := f.kube().ToRESTConfig()
 	if err != nil {
 		return nil
@@ -87,6 +88,15 @@ func objects(ctx context.Context, f flags) []candidate {
 		return nil
 	}
 	defer cluster.Close()
+	var found []candidate
+	for _, list := range lists {
+		found = append(found, list(ctx, cluster)...)
+	}
+	return found
+}
+
+// etcdMembers are the objects of members of etcd.
+func etcdMembers(ctx context.Context, cluster *kube.Cluster) []candidate {
 	list, err := cluster.EtcdMembers(ctx)
 	if err != nil {
 		return nil
@@ -96,6 +106,22 @@ func objects(ctx context.Context, f flags) []candidate {
 		found[i].word = member.Name
 		if member.PeerAddress.IsValid() {
 			found[i].about = member.PeerAddress.String()
+		}
+	}
+	return found
+}
+
+// controlNodes are the objects of controllers. There may be no EtcdMember beside one: k0s before 1.31 has none.
+func controlNodes(ctx context.Context, cluster *kube.Cluster) []candidate {
+	list, err := cluster.ControlNodes(ctx)
+	if err != nil {
+		return nil
+	}
+	found := make([]candidate, len(list))
+	for i, node := range list {
+		found[i].word = node.Name
+		if len(node.Addresses) > 0 {
+			found[i].about = node.Addresses[0].String()
 		}
 	}
 	return found

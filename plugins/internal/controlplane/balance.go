@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
+	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
@@ -37,9 +38,11 @@ func specOf(lb *config.LoadBalancer) haproxy.Spec {
 
 // balancer is what changes one HAProxy: towards what the file asks for, or towards a TLS check while there is no
 // certificate for a readyz check.
-func (c *Cluster) balancer(b *balancer) *haproxy.Balancer {
+func (c *Cluster) balancer(b *balancer) *haproxy.Balancer { return c.balancerWith(b, b.certified) }
+
+func (c *Cluster) balancerWith(b *balancer, certified bool) *haproxy.Balancer {
 	spec := specOf(c.file.LoadBalancer)
-	if spec.Check == haproxy.CheckReadyz && !b.certified {
+	if spec.Check == haproxy.CheckReadyz && !certified {
 		spec.Check, spec.CAFile, spec.ClientFile = haproxy.CheckTLS, "", ""
 	}
 	return haproxy.NewBalancer(b.conn, b.conn.Service("haproxy"), spec, haproxy.Options{
@@ -121,6 +124,17 @@ func (c *Cluster) planFrom(current *haproxy.Current, b *balancer, active func(*m
 	return haproxy.MakePlan(current, want)
 }
 
+// outcome compares one HAProxy with what it will be when a run has done all its steps: with every controller, and with the
+// certificate that the run makes.
+func (c *Cluster) outcome(ctx context.Context, b *balancer) (*haproxy.Plan, error) {
+	current, err := c.balancerWith(b, b.certified || !c.seed.deputy).Current(ctx)
+	if err != nil {
+		return nil, at(b.host.Conn, err)
+	}
+	plan, err := c.planFrom(current, b, c.all)
+	return plan, at(b.host.Conn, err)
+}
+
 // checkHAProxy makes sure that each HAProxy can be installed, and that its configuration can take our block.
 func (c *Cluster) checkHAProxy(ctx context.Context) []error {
 	return unjoin(c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
@@ -159,7 +173,7 @@ func (c *Cluster) ConfirmAdoption(ctx context.Context, confirmer *cli.Confirmer)
 		if b.adoption == nil || !b.adoption.Found() {
 			continue
 		}
-		_, plan, err := c.plan(ctx, b, c.running)
+		plan, err := c.outcome(ctx, b)
 		if err != nil {
 			return err
 		}
@@ -204,19 +218,30 @@ func (c *Cluster) detailBalance(active func(*machine) bool) func(context.Context
 			if err != nil {
 				return nil, err
 			}
+			if text, err := c.policyToFollow(ctx, b); err != nil {
+				return nil, err
+			} else if text != nil {
+				lines = append(lines, fmt.Sprintf("%s: %s, as the block is", b.conn.Name(), lbhelper.DefaultPolicyPath))
+			}
 			for _, line := range plan.Lines() {
 				lines = append(lines, b.conn.Name()+": "+line)
 			}
-			if diff := plan.Diff(); diff != "" {
-				lines = append(lines, strings.Split(strings.TrimRight(diff, "\n"), "\n")...)
-			}
+			lines = append(lines, planDiff(plan)...)
 		}
 		return lines, nil
 	}
 }
 
+func planDiff(plan *haproxy.Plan) []string {
+	diff := strings.TrimRight(plan.Diff(), "\n")
+	if diff == "" {
+		return nil
+	}
+	return strings.Split(diff, "\n")
+}
+
 // detailBalanceAll says what is left to do once every controller has joined. Where the steps before will have changed
-// HAProxy, that is to let those in that they left out.
+// HAProxy, that is to let those in that they left out, and it shows what the file will have become by all of them.
 func (c *Cluster) detailBalanceAll(ctx context.Context) ([]string, error) {
 	reason, err := c.skipBalance(c.running)(ctx)
 	if err != nil {
@@ -233,6 +258,14 @@ func (c *Cluster) detailBalanceAll(ctx context.Context) ([]string, error) {
 					m.name(), m.address))
 			}
 		}
+		plan, err := c.outcome(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		if diff := planDiff(plan); len(diff) > 0 {
+			lines = append(lines, b.conn.Name()+": by then, its file has become")
+			lines = append(lines, diff...)
+		}
 	}
 	return lines, nil
 }
@@ -247,6 +280,13 @@ func (c *Cluster) balance(active func(*machine) bool) func(context.Context) erro
 			}
 			if plan.Empty() {
 				return nil
+			}
+			text, err := c.policyToFollow(ctx, b)
+			if err == nil && text != nil {
+				err = b.changePolicy(ctx, text)
+			}
+			if err != nil {
+				return err
 			}
 			ctx, cancel := context.WithTimeout(ctx, c.settings.Timeout)
 			defer cancel()

@@ -97,8 +97,16 @@ func (o Operation) Run(ctx context.Context) error {
 	if err := reporter.Close(); err != nil {
 		return err
 	}
-	o.Summary(o.Out, c, result)
+	o.Summary(o.Out, c, untold(result, o.Progress))
 	return nil
+}
+
+// untold is a result without what the progress has told a program already: how long each step took.
+func untold(result step.Result, mode report.Mode) step.Result {
+	if mode == report.ModeJSON {
+		result.Took = nil
+	}
+	return result
 }
 
 // lock keeps others off the control plane: other commands by a file on controllers, which are there before there is a

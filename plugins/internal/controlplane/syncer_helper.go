@@ -198,6 +198,27 @@ const endHelpers = `for p in /proc/[0-9]*; do
 done
 :`
 
+// changePolicy lets the syncer begin anew with another policy.
+func (b *balancer) changePolicy(ctx context.Context, text []byte) error {
+	if err := b.writePolicy(ctx, text); err != nil {
+		return err
+	}
+	_, err := b.conn.Output(ctx, endHelpers, nil)
+	return err
+}
+
+// policyToFollow is the policy that a load balancer needs where the cluster file asks for another block than the policy that is
+// there: the syncer would take back what is changed. It is nil when there is none, or both ask for the same.
+func (c *Cluster) policyToFollow(ctx context.Context, b *balancer) ([]byte, error) {
+	before, _, err := b.readPolicy(ctx)
+	if err != nil || before == nil || before.Spec() == specOf(c.file.LoadBalancer) {
+		return nil, err
+	}
+	after := policyOf(c.file.LoadBalancer, *before, nil)
+	after.Networks, after.MaxRemovalPercent = before.Networks, before.MaxRemovalPercent
+	return textOf(after)
+}
+
 // allowWork is what is to be done so that the syncer may send connections to all servers, and run on the new hosts.
 type allowWork struct {
 	policies map[*balancer][]byte
@@ -261,11 +282,7 @@ func (c *Cluster) allow(ctx context.Context) error {
 		if text == nil {
 			return nil
 		}
-		if err := b.writePolicy(ctx, text); err != nil {
-			return err
-		}
-		_, err := b.conn.Output(ctx, endHelpers, nil)
-		return err
+		return b.changePolicy(ctx, text)
 	})
 	return errors.Join(err, c.copyImage(ctx, w.hosts))
 }

@@ -77,13 +77,17 @@ func (n *Node) Start(ctx context.Context) error {
 	return nil
 }
 
-// Reset takes k0s's data off the host. k0s must not run. The executable stays.
+// resetLock is held on the host by a reset.
+const resetLock = "/run/kubectl-ha-reset.lock"
+
+// Reset takes k0s's data off the host. k0s must not run. The executable stays. A reset that was begun from here goes on when
+// the connection is cut, and is waited for: two at the same time get into each other's way.
 func (n *Node) Reset(ctx context.Context) error {
-	args := []string{"reset"}
+	args := []string{n.binary(), "reset"}
 	if n.KubeletRootDir != "" {
 		args = append(args, "--kubelet-root-dir", n.KubeletRootDir)
 	}
-	if _, err := n.runIn(ctx, args...); err != nil {
+	if _, err := n.Machine.Output(ctx, "flock "+resetLock+" "+shellJoin(n.inDataDir(args)), nil); err != nil {
 		return fmt.Errorf("resetting k0s: %w", err)
 	}
 	return nil

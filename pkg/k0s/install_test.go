@@ -89,8 +89,8 @@ func TestStart(t *testing.T) {
 
 func TestResetKnowsWhereTheKubeletKeepsItsData(t *testing.T) {
 	for want, node := range map[string]*Node{
-		"/usr/local/bin/k0s reset": {},
-		"/opt/k0s reset --kubelet-root-dir /data/kubelet --data-dir /data/k0s": {
+		"flock /run/kubectl-ha-reset.lock /usr/local/bin/k0s reset": {},
+		"flock /run/kubectl-ha-reset.lock /opt/k0s reset --kubelet-root-dir /data/kubelet --data-dir /data/k0s": {
 			Binary: "/opt/k0s", DataDir: "/data/k0s", KubeletRootDir: "/data/kubelet",
 		},
 	} {

@@ -67,10 +67,14 @@ func (n *Node) run(ctx context.Context, args ...string) (string, error) {
 // runIn runs one k0s command that works on the data directory. Others (version, status, start, stop) do not know the
 // flag and fail on it (k0s v1.36.3, cmd).
 func (n *Node) runIn(ctx context.Context, args ...string) (string, error) {
+	return n.run(ctx, n.inDataDir(args)...)
+}
+
+func (n *Node) inDataDir(args []string) []string {
 	if n.dataDir() != DefaultDataDir {
 		args = append(args, "--data-dir", n.dataDir())
 	}
-	return n.run(ctx, args...)
+	return args
 }
 
 // Version runs the executable for its version, as "v1.36.3+k0s.2".

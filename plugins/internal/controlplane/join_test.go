@@ -200,8 +200,8 @@ func TestAbandon(t *testing.T) {
 		did     string
 		removed string
 	}{
-		"one that etcd never heard of": {nil, "stop k0scontroller\nrun /usr/local/bin/k0s reset", ""},
-		"a learner":                    {[]etcd.Member{learner(2, "cp2", "10.10.1.2")}, "stop k0scontroller\nrun /usr/local/bin/k0s reset", "cp2 (2)"},
+		"one that etcd never heard of": {nil, "stop k0scontroller\nrun flock /run/kubectl-ha-reset.lock /usr/local/bin/k0s reset", ""},
+		"a learner":                    {[]etcd.Member{learner(2, "cp2", "10.10.1.2")}, "stop k0scontroller\nrun flock /run/kubectl-ha-reset.lock /usr/local/bin/k0s reset", "cp2 (2)"},
 		"one that votes stays":         {[]etcd.Member{member(2, "cp2", "10.10.1.2")}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -408,7 +408,7 @@ func TestWhatAFailedJoinLeftIsReset(t *testing.T) {
 	if _, err := c.prepareJoin(t.Context(), c.controllers[1:2]); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.did(); !strings.Contains(got, "stop k0scontroller\nrun /usr/local/bin/k0s reset\nrun mkdir -p /etc/k0s\nwrite /etc/k0s/kubectl-ha.token\n") {
+	if got := h.did(); !strings.Contains(got, "stop k0scontroller\nrun flock /run/kubectl-ha-reset.lock /usr/local/bin/k0s reset\nrun mkdir -p /etc/k0s\nwrite /etc/k0s/kubectl-ha.token\n") {
 		t.Errorf("did:\n%s", got)
 	}
 }

@@ -566,27 +566,25 @@ func TestSyncer(t *testing.T) {
 		s.setMaintenance(guide[1])
 		s.awaitState(guide[1], "UP")
 	})
-	t.Run("cordon alone changes nothing", func(t *testing.T) {
-		s := s.in(t)
-		_, err := s.api().Client.CoreV1().Nodes().Patch(t.Context(), guide[1], types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
-		s.must(err)
-		file := s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg")
-		s.awaitSyncs(running)
-		if s.stateOf(guide[1]) != "UP" || s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg") != file {
-			t.Error("it was taken out")
-		}
-	})
-	t.Run("NotReady alone changes nothing", func(t *testing.T) {
-		s := s.in(t)
-		const condition = `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"Test","message":"a test"}]}}`
-		_, err := s.api().Client.CoreV1().Nodes().PatchStatus(t.Context(), guide[1], []byte(condition)) // until its kubelet reports again
-		s.must(err)
-		file := s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg")
-		s.awaitSyncs(running)
-		if s.stateOf(guide[1]) != "UP" || s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg") != file {
-			t.Error("it was taken out")
-		}
-	})
+	for _, c := range []struct {
+		name, patch  string
+		subresources []string
+	}{
+		{"cordon alone changes nothing", `{"spec":{"unschedulable":true}}`, nil},
+		// Until its kubelet reports again.
+		{"NotReady alone changes nothing", `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"Test","message":"a test"}]}}`, []string{"status"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.in(t)
+			file := s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg")
+			_, err := s.api().Client.CoreV1().Nodes().Patch(t.Context(), guide[1], types.StrategicMergePatchType, []byte(c.patch), metav1.PatchOptions{}, c.subresources...)
+			s.must(err)
+			s.awaitSyncs(running)
+			if s.stateOf(guide[1]) != "UP" || s.sh(loadBalancer, "sha256sum /etc/haproxy/haproxy.cfg") != file {
+				t.Error("it was taken out")
+			}
+		})
+	}
 	if after := s.sh(loadBalancer, "systemctl show -p MainPID haproxy"); after != before {
 		t.Errorf("HAProxy was restarted: %s, before %s", after, before)
 	}

@@ -408,7 +408,6 @@ func (s *site) checkPods() {
 	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
 	s.checkAllWrong()
 	s.checkPodOfLeader()
-	s.checkPortForward()
 	scale := []byte(`{"spec":{"replicas":0}}`)
 	_, err = s.api().Client.AppsV1().Deployments(manifests.Namespace).Patch(s.t.Context(), manifests.Deployment, types.MergePatchType, scale, metav1.PatchOptions{})
 	s.must(err)
@@ -444,38 +443,6 @@ func (s *site) checkPodOfLeader() {
 	s.t.Logf("another pod leads after %v", time.Since(start))
 	s.setMaintenance(guide[1])
 	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
-}
-
-// checkPortForward looks at the page of a pod as people do, by the kubectl that is in k0s.
-func (s *site) checkPortForward() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	s.must(err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	s.must(err)
-	s.must(listener.Close())
-	said := &log{}
-	command := exec.CommandContext(s.t.Context(), k0sExecutable, "kubectl", "--kubeconfig", s.path("kubeconfig"), "-n", manifests.Namespace,
-		"port-forward", "deployment/"+manifests.Deployment, port+":8080")
-	command.Stdout, command.Stderr = said, said
-	s.must(command.Start())
-	defer func() {
-		_ = command.Process.Kill()
-		_ = command.Wait() // it was killed
-	}()
-	s.eventually("its page is there", func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/", nil)
-		s.must(err)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return fmt.Errorf("%w; kubectl said: %s", err, said)
-		}
-		defer response.Body.Close()
-		page, err := io.ReadAll(response.Body)
-		if err == nil && !strings.Contains(string(page), s.host(guide[0]).Address().String()) {
-			err = fmt.Errorf("%s: %s", response.Status, page)
-		}
-		return err
-	})
 }
 
 // setMaintenance takes a controller out by hand, at run time.

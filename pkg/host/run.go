@@ -92,6 +92,13 @@ const pidMark = "kubectl-ha-pid "
 // prologue starts every command. PATH is completed because sudo's secure_path lacks /usr/local/bin on some systems.
 const prologue = `echo "` + pidMark + `$$" >&2; export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"` + "\n"
 
+// started is a process, and what becomes of it, or why there is none.
+type started struct {
+	process protocol.Waiter
+	done    <-chan error
+	err     error
+}
+
 func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout io.Writer, cancel onCancel) error {
 	select {
 	case h.sessions <- struct{}{}:
@@ -109,21 +116,45 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 		input = &inputReader{r: stdin}
 		in = input
 	}
-	process, err := h.wire.StartProcess(ctx, h.asRoot(prologue+command), in, out, stderr)
-	if err != nil {
-		release()
-		return h.failed(ctx, command, err, "")
-	}
-	done := make(chan error, 1)
+	// It is not cancelled while it starts: the host may have begun it before that shows here, and it is to be ended then, too.
+	start := make(chan started, 1)
 	go func() {
+		process, err := h.wire.StartProcess(context.WithoutCancel(ctx), h.asRoot(prologue+command), in, out, stderr)
+		if err != nil {
+			start <- started{err: err}
+			release()
+			return
+		}
+		done := make(chan error, 1)
+		start <- started{process: process, done: done}
 		done <- process.Wait()
 		release()
 	}()
+	var s started
 	select {
-	case err = <-done:
+	case s = <-start:
 	case <-ctx.Done():
 		out.close()
-		h.abandon(process, stderr, done, cancel)
+		h.ending.Go(func() {
+			select {
+			case s := <-start:
+				if s.err == nil {
+					h.abandon(s.process, stderr, s.done, cancel)
+				}
+			case <-time.After(endTimeout):
+			}
+		})
+		return h.interrupted(ctx, command)
+	}
+	if s.err != nil {
+		return h.failed(ctx, command, s.err, "")
+	}
+	var err error
+	select {
+	case err = <-s.done:
+	case <-ctx.Done():
+		out.close()
+		h.abandon(s.process, stderr, s.done, cancel)
 		return h.interrupted(ctx, command)
 	}
 	if err != nil {

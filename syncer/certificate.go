@@ -2,19 +2,11 @@ package syncer
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
 
-	certificatesv1 "k8s.io/api/certificates/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	certificatesv1client "k8s.io/client-go/kubernetes/typed/certificates/v1"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
@@ -23,13 +15,8 @@ import (
 )
 
 const (
-	// certificateSeconds is what is asked for, a year as k0s makes them. The cluster may give less, and its policy in
-	// manifests/components/certificates allows no more.
-	certificateSeconds = 365 * 24 * 60 * 60
 	// issueTimeout bounds the making of a certificate: its load balancer is not looked at meanwhile.
 	issueTimeout = 10 * time.Second
-	// issuePoll is how often is looked whether it is signed: the permission to watch would be one for all requests.
-	issuePoll = 100 * time.Millisecond
 	// A renewal that failed is tried again after that long, and after twice as long each time.
 	firstRenewal, lastRenewal = 30 * time.Second, time.Hour
 )
@@ -68,7 +55,7 @@ func (l *loop) renew(ctx context.Context, b *balancer, report *wire.Report) erro
 	}
 	renew, err := l.issue(ctx)
 	if err != nil {
-		b.renewal.failed(fmt.Errorf("making a client certificate: %w", err), now)
+		b.renewal.failed(err, now)
 		return nil
 	}
 	certificate, err := b.session.Renew(ctx, renew)
@@ -98,45 +85,15 @@ func newIssuer(requests certificatesv1client.CertificateSigningRequestInterface)
 	return &issuer{requests: requests, timeout: issueTimeout}
 }
 
-// issue asks for a certificate, approves that, and waits until it is signed. Nobody but its receiver keeps the key.
+// issue makes one for the user of the health checks. Nobody but its receiver keeps the key.
 func (i *issuer) issue(ctx context.Context) (*wire.Renew, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.timeout)
 	defer cancel()
-	key, request, err := newRequest()
-	if err != nil {
-		return nil, err
-	}
-	seconds := int32(certificateSeconds)
-	made, err := i.requests.Create(ctx, &certificatesv1.CertificateSigningRequest{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "ha-syncer-"},
-		Spec: certificatesv1.CertificateSigningRequestSpec{
-			Request: request, SignerName: certificatesv1.KubeAPIServerClientSignerName, ExpirationSeconds: &seconds,
-			Usages: []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth},
-		},
-	}, metav1.CreateOptions{})
+	made, err := kube.IssueClientCertificate(ctx, i.requests, haproxy.ClientUser)
 	if err != nil {
 		return nil, explainForbidden(err)
 	}
-	made.Status.Conditions = append(made.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{
-		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "HealthChecks",
-		Message: "for the health checks of a load balancer",
-	})
-	if _, err := i.requests.UpdateApproval(ctx, made.Name, made, metav1.UpdateOptions{}); err != nil {
-		return nil, explainForbidden(err)
-	}
-	var certificate []byte
-	err = kube.Wait(ctx, issuePoll, func(ctx context.Context) error {
-		now, err := i.requests.Get(ctx, made.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		certificate = now.Status.Certificate
-		return unsigned(now)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &wire.Renew{Certificate: string(certificate), Key: string(key)}, nil
+	return &wire.Renew{Certificate: string(made.Certificate), Key: string(made.Key)}, nil
 }
 
 // explainForbidden says what is missing where the API forbids it.
@@ -146,37 +103,4 @@ func explainForbidden(err error) error {
 			"which renews it in its last 30 days", err)
 	}
 	return err
-}
-
-// newRequest makes a key and a request for a certificate, in PEM. The policy in manifests/components/certificates knows
-// a request by its first bytes, which are the same for every Ed25519 key.
-func newRequest() (key, request []byte, err error) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	template := &x509.CertificateRequest{Subject: pkix.Name{CommonName: haproxy.ClientUser}}
-	requestDER, err := x509.CreateCertificateRequest(rand.Reader, template, private)
-	if err != nil {
-		return nil, nil, err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, nil, err
-	}
-	key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	return key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: requestDER}), nil
-}
-
-// unsigned says why there is no certificate; nil when there is one.
-func unsigned(request *certificatesv1.CertificateSigningRequest) error {
-	for _, c := range request.Status.Conditions {
-		if c.Type == certificatesv1.CertificateDenied || c.Type == certificatesv1.CertificateFailed {
-			return fmt.Errorf("the cluster refused to sign it: %s", c.Message)
-		}
-	}
-	if len(request.Status.Certificate) == 0 {
-		return errors.New("the cluster has not signed it: see whether kube-controller-manager runs")
-	}
-	return nil
 }

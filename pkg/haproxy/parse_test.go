@@ -36,8 +36,8 @@ func TestEditedBlockIsReadAndReported(t *testing.T) {
 		{
 			"a name instead of an address", "k0s-ch-sion-1 10.10.0.2:6443", "k0s-ch-sion-1 cp1.example:6443", 5,
 			[]string{
-				`"server k0s-ch-sion-1 cp1.example:6443 crt /etc/haproxy/kubectl-ha/client.pem" instead of ` +
-					`"server k0s-ch-sion-1 127.0.0.1:1 crt /etc/haproxy/kubectl-ha/client.pem disabled"`,
+				`"server k0s-ch-sion-1 cp1.example:6443 crt /etc/kubectl-ha/client.pem" instead of ` +
+					`"server k0s-ch-sion-1 127.0.0.1:1 crt /etc/kubectl-ha/client.pem disabled"`,
 			},
 		},
 		{"only blank lines", "\nglobal\n", "\n\nglobal\n", 5, nil},

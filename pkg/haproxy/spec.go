@@ -38,8 +38,8 @@ const (
 	// keeps the unprivileged worker, whose chroot often is this folder, from connecting to it. On RHEL the folder has
 	// the SELinux type that lets HAProxy make sockets (the distribution's own stats socket is there).
 	DefaultSocketPath = "/var/lib/haproxy/kubectl-ha.sock"
-	DefaultCAFile     = "/etc/haproxy/kubectl-ha/ca.crt"
-	DefaultClientFile = "/etc/haproxy/kubectl-ha/client.pem"
+	DefaultCAFile     = "/etc/kubectl-ha/ca.crt"
+	DefaultClientFile = "/etc/kubectl-ha/client.pem"
 )
 
 // Ports are the TCP ports of a control plane, the same on the load balancer and on every controller.

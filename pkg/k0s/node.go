@@ -104,15 +104,6 @@ func (n *Node) ExternalKubeconfig(ctx context.Context) ([]byte, error) {
 	return []byte(out + "\n"), nil
 }
 
-// ClientKubeconfig makes a kubeconfig for a user of no group, valid one year: it may read /readyz and nothing else.
-func (n *Node) ClientKubeconfig(ctx context.Context, user string) ([]byte, error) {
-	out, err := n.runIn(ctx, "kubeconfig", "create", user)
-	if err != nil {
-		return nil, fmt.Errorf("making a kubeconfig for %q: %w", user, err)
-	}
-	return []byte(out + "\n"), nil
-}
-
 // HasEtcdData tells whether the host has an etcd database. With one, k0s does not join again: it goes on as the member
 // that it was, and takes no notice of a token (k0s v1.36.3, cmd/controller).
 func (n *Node) HasEtcdData(ctx context.Context) (bool, error) {

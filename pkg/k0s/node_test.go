@@ -28,8 +28,7 @@ func TestPKI(t *testing.T) {
 
 func TestKubeconfigs(t *testing.T) {
 	const admin = "/usr/local/bin/k0s kubeconfig admin --data-dir /data"
-	const user = "/usr/local/bin/k0s kubeconfig create 'the user' --data-dir /data"
-	m := newMachine(t, map[string]answer{admin: {output: "admin"}, user: {output: "user"}})
+	m := newMachine(t, map[string]answer{admin: {output: "admin"}})
 	m.files["/data/pki/admin.conf"] = file{data: "local"}
 	node := &Node{Machine: m, DataDir: "/data"}
 
@@ -39,21 +38,14 @@ func TestKubeconfigs(t *testing.T) {
 	if got, err := node.ExternalKubeconfig(t.Context()); err != nil || string(got) != "admin\n" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if got, err := node.ClientKubeconfig(t.Context(), "the user"); err != nil || string(got) != "user\n" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	m.expect(admin, user)
+	m.expect(admin)
 
 	m.answers[admin] = answer{err: errBroken}
-	m.answers[user] = answer{err: errBroken}
 	delete(m.files, "/data/pki/admin.conf")
 	if _, err := node.AdminKubeconfig(t.Context()); err == nil {
 		t.Error("an absent admin.conf is an error")
 	}
 	if _, err := node.ExternalKubeconfig(t.Context()); !errors.Is(err, errBroken) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := node.ClientKubeconfig(t.Context(), "the user"); !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
 }

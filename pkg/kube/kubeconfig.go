@@ -16,35 +16,6 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Credentials are what a kubeconfig holds for its current context, in PEM.
-type Credentials struct {
-	Server string
-	CA     []byte
-	Client []byte // certificate, then key
-}
-
-// CredentialsOf takes them out of a kubeconfig that carries its data inline.
-func CredentialsOf(kubeconfig []byte) (Credentials, error) {
-	config, err := clientcmd.Load(kubeconfig)
-	if err != nil {
-		return Credentials{}, fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	current := config.Contexts[config.CurrentContext]
-	if current == nil {
-		return Credentials{}, errors.New("reading the kubeconfig: it has no current context")
-	}
-	cluster, user := config.Clusters[current.Cluster], config.AuthInfos[current.AuthInfo]
-	switch {
-	case cluster == nil || len(cluster.CertificateAuthorityData) == 0:
-		return Credentials{}, errors.New("reading the kubeconfig: it has no certificate authority")
-	case user == nil || len(user.ClientCertificateData) == 0 || len(user.ClientKeyData) == 0:
-		return Credentials{}, errors.New("reading the kubeconfig: it has no client certificate")
-	}
-	client := bytes.TrimSpace(user.ClientCertificateData)
-	client = append(append(append([]byte{}, client...), '\n'), user.ClientKeyData...)
-	return Credentials{Server: cluster.Server, CA: cluster.CertificateAuthorityData, Client: client}, nil
-}
-
 // AuthorityOf returns the certificate of the cluster's CA, in PEM, that a kubeconfig carries for its current context;
 // empty when it carries none.
 func AuthorityOf(kubeconfig []byte) ([]byte, error) {

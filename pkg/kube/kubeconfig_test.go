@@ -50,30 +50,6 @@ func incomplete(t *testing.T) map[string][]byte {
 	}
 }
 
-func TestCredentialsOf(t *testing.T) {
-	for name, certificate := range map[string]string{"with a final newline": "CERT\n", "without one": "CERT"} {
-		got, err := CredentialsOf(kubeconfig(t, func(c *clientcmdapi.Config) {
-			c.AuthInfos["user"].ClientCertificateData = []byte(certificate)
-		}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Server != "https://10.10.4.10:6443" || string(got.CA) != "CA\n" || string(got.Client) != "CERT\nKEY\n" {
-			t.Errorf("%s: got %q", name, got)
-		}
-	}
-
-	bad := incomplete(t)
-	bad["no CA"] = kubeconfig(t, func(c *clientcmdapi.Config) { c.Clusters["local"].CertificateAuthorityData = nil })
-	bad["no certificate"] = kubeconfig(t, func(c *clientcmdapi.Config) { c.AuthInfos["user"].ClientCertificateData = nil })
-	bad["no key"] = kubeconfig(t, func(c *clientcmdapi.Config) { c.AuthInfos["user"].ClientKeyData = nil })
-	for name, text := range bad {
-		if got, err := CredentialsOf(text); err == nil || !strings.HasPrefix(err.Error(), "reading the kubeconfig: ") {
-			t.Errorf("%s: got %q, %v", name, got, err)
-		}
-	}
-}
-
 func TestAuthorityOf(t *testing.T) {
 	if got, err := AuthorityOf(kubeconfig(t, nil)); err != nil || string(got) != "CA\n" {
 		t.Errorf("got %q, %v", got, err)

@@ -53,6 +53,23 @@ func (s *site) requestFor(subject pkix.Name, key crypto.Signer) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 }
 
+// checkIssuer sees that the cluster has signed the client certificate of a load balancer, as that user has asked its API to.
+func (s *site) checkIssuer(balancer, user string) {
+	s.t.Helper()
+	client := s.sh(balancer, "cat "+haproxy.DefaultClientFile)
+	requests, err := s.api().Client.CertificatesV1().CertificateSigningRequests().List(s.t.Context(), metav1.ListOptions{})
+	s.must(err)
+	for _, r := range requests.Items {
+		if len(r.Status.Certificate) > 0 && strings.HasPrefix(client, strings.TrimSpace(string(r.Status.Certificate))) {
+			if r.Spec.Username != user {
+				s.t.Errorf("%s asked for the client certificate of %s, want %s", r.Spec.Username, balancer, user)
+			}
+			return
+		}
+	}
+	s.t.Errorf("none of %d requests is for the client certificate of %s", len(requests.Items), balancer)
+}
+
 // checkPermission sees what the syncer's ServiceAccount can not get by certificate requests. The policy is in force some
 // moments after it was made.
 func (s *site) checkPermission(folder string) {

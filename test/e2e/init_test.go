@@ -35,6 +35,7 @@ func TestBareHostsBecomeAHighlyAvailableControlPlane(t *testing.T) {
 	s.checkControlPlane(3)
 	s.checkNodes(guide[0], guide[1], "worker-1")
 	s.checkServers(loadBalancer, guide...)
+	s.checkIssuer(loadBalancer, "kubernetes-admin")
 	s.sh(guide[0], "test -e /root/before && test -e /root/after")
 	if got := s.sh(guide[0], "stat -c %a /etc/motd.d/ours && cat /etc/motd.d/ours"); got != "640\nours" {
 		t.Errorf("the file of the host's entry: got %q", got)
@@ -173,7 +174,7 @@ func (s *site) fingerprint() string {
 	s.t.Helper()
 	var b strings.Builder
 	for _, h := range s.Hosts() {
-		out := s.sh(h.Name(), `stat -c '%n %Y %i' /etc/k0s/* /etc/haproxy/haproxy.cfg /etc/haproxy/kubectl-ha/* `+
+		out := s.sh(h.Name(), `stat -c '%n %Y %i' /etc/k0s/* /etc/haproxy/haproxy.cfg /etc/kubectl-ha/* `+
 			`/var/lib/k0s/kubelet.conf /usr/local/bin/k0s 2>/dev/null | sort; `+
 			`systemctl show -p MainPID -p ActiveEnterTimestamp haproxy k0scontroller k0sworker; pgrep -x haproxy || true`)
 		fmt.Fprintf(&b, "%s\n%s\n", h.Name(), out)

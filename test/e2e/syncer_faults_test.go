@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
 
@@ -60,6 +61,7 @@ func TestSyncerFaults(t *testing.T) {
 		{"HAProxy is stopped", (*syncerRig).stopped},
 		{"the file is broken by hand", (*syncerRig).brokenByHand},
 		{"the file is emptied", (*syncerRig).emptied},
+		{"HAProxy is installed anew", (*syncerRig).reinstalled},
 		{"the disk is full", (*syncerRig).diskFull},
 		{"a host hangs", (*syncerRig).frozen},
 		{"a host shows another key", (*syncerRig).hostKeyChanged},
@@ -315,6 +317,19 @@ func (r *syncerRig) emptied() {
 		})
 		r.awaitWell()
 	}
+}
+
+// reinstalled leaves nothing of HAProxy and its folder, nor of the client certificate, and what the distribution brings then.
+func (r *syncerRig) reinstalled() {
+	r.sh(secondBalancer, "export DEBIAN_FRONTEND=noninteractive; apt-get purge -qq haproxy && rm -rf /etc/haproxy "+haproxy.DefaultClientFile)
+	r.awaitStatus(secondBalancer, "stopped", "systemctl start haproxy")
+	r.mark(true)
+	r.awaitServer(loadBalancer, r.spare, "MAINT")
+	r.sh(secondBalancer, "apt-get update -qq && apt-get install -qq --no-install-recommends haproxy && systemctl is-active haproxy")
+	r.t.Logf("right again %s after it was installed", r.awaitServer(secondBalancer, r.spare, "MAINT"))
+	r.serves(secondBalancer)
+	r.checkIssuer(secondBalancer, "system:serviceaccount:kubectl-ha:ha-syncer")
+	r.mark(false)
 }
 
 func (r *syncerRig) diskFull() {

@@ -127,7 +127,7 @@ func (c *Cluster) planFrom(current *haproxy.Current, b *balancer, active func(*m
 // outcome compares one HAProxy with what it will be when a run has done all its steps: with every controller, and with the
 // certificate that the run makes.
 func (c *Cluster) outcome(ctx context.Context, b *balancer) (*haproxy.Plan, error) {
-	current, err := c.balancerWith(b, b.certified || !c.seed.deputy).Current(ctx)
+	current, err := c.balancerWith(b, true).Current(ctx)
 	if err != nil {
 		return nil, at(b.host.Conn, err)
 	}

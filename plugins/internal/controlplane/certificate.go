@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
@@ -54,11 +56,7 @@ func (c *Cluster) skipRenewal(context.Context) (string, error) {
 	if c.file.LoadBalancer.Check != config.CheckReadyz {
 		return "the file asks for check: " + string(c.file.LoadBalancer.Check), nil
 	}
-	switch {
-	case !slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }):
-	case c.seed.deputy:
-		return errNoController.Error() + " to make one; a later run does", nil
-	default:
+	if slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }) {
 		return "", nil
 	}
 	return "it is valid for a while", nil
@@ -73,13 +71,17 @@ func (c *Cluster) detailCertificate(context.Context) ([]string, error) {
 	return lines, nil
 }
 
-// certify gives HAProxy a client certificate that may read /readyz and nothing else, and makes its checks use it.
+// certify gives each HAProxy a client certificate of its own, which may read /readyz and nothing else, and makes its checks
+// use it.
 func (c *Cluster) certify(ctx context.Context) error {
-	kubeconfig, err := c.seed.node.ClientKubeconfig(ctx, haproxy.ClientUser)
-	if err != nil {
+	if err := c.connectAPI(ctx); err != nil {
 		return err
 	}
-	credentials, err := kube.CredentialsOf(kubeconfig)
+	var ca []byte
+	err := c.await(ctx, "the cluster shows its CA", func(ctx context.Context) (err error) {
+		ca, err = c.api.kube.RootCA(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -87,12 +89,16 @@ func (c *Cluster) certify(ctx context.Context) error {
 		if b.certified && !b.renew {
 			return nil
 		}
+		client, err := c.issue(ctx)
+		if err != nil {
+			return err
+		}
 		if b.renew { // its configuration stays the same, so nothing else makes it read the new one
 			if err := c.balancer(b).Unconfirm(ctx); err != nil {
 				return err
 			}
 		}
-		if err := b.putCertificate(ctx, credentials); err != nil {
+		if err := b.putCertificate(ctx, ca, client); err != nil {
 			return fmt.Errorf("giving HAProxy its client certificate: %w", err)
 		}
 		return nil
@@ -103,15 +109,26 @@ func (c *Cluster) certify(ctx context.Context) error {
 	return c.balance(c.running)(ctx)
 }
 
-func (b *balancer) putCertificate(ctx context.Context, credentials kube.Credentials) error {
-	if _, err := b.conn.Output(ctx, "mkdir -p -m 0755 /etc/haproxy/kubectl-ha", nil); err != nil {
+// issue has the cluster make a client certificate.
+func (c *Cluster) issue(ctx context.Context) (*kube.ClientCertificate, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.settings.Timeout, fmt.Errorf("gave up after %s, see --timeout", c.settings.Timeout))
+	defer cancel()
+	client, err := kube.IssueClientCertificate(ctx, c.api.kube.Client.CertificatesV1().CertificateSigningRequests(), haproxy.ClientUser)
+	if apierrors.IsForbidden(err) {
+		err = fmt.Errorf("%w: use the kubeconfig of an administrator", err)
+	}
+	return client, err
+}
+
+func (b *balancer) putCertificate(ctx context.Context, ca []byte, client *kube.ClientCertificate) error {
+	if _, err := b.conn.Output(ctx, "mkdir -p -m 0755 /etc/kubectl-ha", nil); err != nil {
 		return err
 	}
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, credentials.Client, 0o600); err != nil {
+	if err := b.conn.WriteFile(ctx, haproxy.DefaultClientFile, slices.Concat(client.Certificate, client.Key), 0o600); err != nil {
 		return err
 	}
 	// The CA comes last: it is what tells whose certificate that is (see lookAtCertificate).
-	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, credentials.CA, 0o644); err != nil {
+	if err := b.conn.WriteFile(ctx, haproxy.DefaultCAFile, ca, 0o644); err != nil {
 		return err
 	}
 	b.certified, b.renew = true, false

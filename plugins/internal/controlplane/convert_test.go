@@ -1,11 +1,11 @@
 package controlplane
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/etcd"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube/kubetest"
 )
 
 // withoutPlan is the API of a cluster without an autopilot Plan.
@@ -154,19 +155,13 @@ func TestIsBalancer(t *testing.T) {
 	}
 }
 
-// createsKubeconfigs has the k0s at the address make kubeconfigs of the cluster whose CA is testCA.
-func (w *world) createsKubeconfigs(address string) {
-	h := w.hosts[address]
-	answer := h.answer
-	h.answer = func(command string) (string, error) {
-		if strings.Contains(command, " kubeconfig create ") {
-			ca := base64.StdEncoding.EncodeToString([]byte(testCA))
-			return "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n" +
-				"clusters: [{name: c, cluster: {server: 'https://x', certificate-authority-data: " + ca + "}}]\n" +
-				"users: [{name: u, user: {client-certificate-data: QUFBQQ==, client-key-data: QUFBQQ==}}]", nil
-		}
-		return answer(command)
-	}
+// signing is the API of the cluster whose CA is testCA.
+func signing() *kube.Cluster {
+	client := fake.NewClientset(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": testCA},
+	})
+	kubetest.SignRequests(client, 365*24*time.Hour)
+	return &kube.Cluster{Client: client}
 }
 
 // The certificate on the disk may be of a cluster that was there before: half of a change must not pass for the whole.
@@ -174,12 +169,12 @@ func TestCertificateThatWasHalfWrittenDoesNotCount(t *testing.T) {
 	for _, cutOff := range []string{"ca.crt", "client.pem"} {
 		w := newWorld(t, guideFile)
 		w.controlPlane("10.10.0.2")
-		w.createsKubeconfigs("10.10.0.2")
 		lb := w.hosts["10.10.4.10"]
-		lb.files["/etc/haproxy/kubectl-ha/ca.crt"] = otherCA
-		lb.files["/etc/haproxy/kubectl-ha/client.pem"] = clientCertificate(t, 365)
-		lb.fail["write /etc/haproxy/kubectl-ha/"+cutOff] = errBroken
+		lb.files["/etc/kubectl-ha/ca.crt"] = otherCA
+		lb.files["/etc/kubectl-ha/client.pem"] = clientCertificate(t, 365)
+		lb.fail["write /etc/kubectl-ha/"+cutOff] = errBroken
 		cluster := w.survey()
+		cluster.api = &api{kube: signing()}
 		if err := cluster.certify(t.Context()); !errors.Is(err, errBroken) {
 			t.Fatal(err)
 		}
@@ -197,17 +192,17 @@ func TestRenewedCertificateIsReadWhoeverIsKilled(t *testing.T) {
 	w.controlPlane("10.10.0.2")
 	lb := w.hosts["10.10.4.10"]
 	lb.files["/etc/haproxy/haproxy.cfg"] = "global\n"
-	lb.files["/etc/haproxy/kubectl-ha/ca.crt"] = testCA
-	lb.files["/etc/haproxy/kubectl-ha/client.pem"] = clientCertificate(t, 29)
-	w.createsKubeconfigs("10.10.0.2")
+	lb.files["/etc/kubectl-ha/ca.crt"] = testCA
+	lb.files["/etc/kubectl-ha/client.pem"] = clientCertificate(t, 29)
 	cluster := w.survey()
+	cluster.api = &api{kube: signing()}
 	if err := cluster.lookAtCertificate(t.Context(), cluster.balancers[0]); err != nil || !cluster.balancers[0].renew {
 		t.Fatalf("not to be renewed: %v", err)
 	}
 	if err := cluster.certify(t.Context()); err == nil {
 		t.Fatal("this HAProxy cannot be reloaded")
 	}
-	mark, renewed := "write /etc/haproxy/haproxy.cfg.kubectl-ha-unconfirmed", "write /etc/haproxy/kubectl-ha/client.pem"
+	mark, renewed := "write /etc/haproxy/haproxy.cfg.kubectl-ha-unconfirmed", "write /etc/kubectl-ha/client.pem"
 	did := lb.did()
 	if before, _, found := strings.Cut(did, renewed); !found || !strings.Contains(before, mark) || strings.Contains(did, "\nreload haproxy\nwrite") {
 		t.Errorf("did:\n%s", did)
@@ -231,10 +226,10 @@ func TestCertificatesOfAnotherClusterDoNotCount(t *testing.T) {
 			w := newWorld(t, guideFile)
 			w.controlPlane("10.10.0.2")
 			if c.ca != "" {
-				w.hosts["10.10.4.10"].files["/etc/haproxy/kubectl-ha/ca.crt"] = c.ca
+				w.hosts["10.10.4.10"].files["/etc/kubectl-ha/ca.crt"] = c.ca
 			}
 			if c.client != "" {
-				w.hosts["10.10.4.10"].files["/etc/haproxy/kubectl-ha/client.pem"] = c.client
+				w.hosts["10.10.4.10"].files["/etc/kubectl-ha/client.pem"] = c.client
 			}
 			cluster := w.survey()
 			b := cluster.balancers[0]

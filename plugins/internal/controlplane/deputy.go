@@ -165,12 +165,6 @@ func (c *Cluster) checkDeputy(ctx context.Context) []error {
 	if err := c.api.kube.MayCreateControllerTokens(ctx); err != nil {
 		problems = append(problems, fmt.Errorf("%w that could make the join token: %w", errNoController, err))
 	}
-	for _, b := range c.balancers {
-		if c.file.LoadBalancer.Check == config.CheckReadyz && !b.certified {
-			problems = append(problems, fmt.Errorf("%s: it has no valid client certificate of this cluster for its health checks, and "+
-				"%w to make one", b.conn.Name(), errNoController))
-		}
-	}
 	return problems
 }
 

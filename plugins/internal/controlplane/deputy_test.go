@@ -28,6 +28,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
+	"github.com/kubectl-ha/kubectl-ha/pkg/kube/kubetest"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 )
 
@@ -200,7 +201,7 @@ func TestWhatADeputyStandsFor(t *testing.T) {
 	problems := c.checkGrowth(t.Context(), members, Growth{})
 	// No HAProxy runs on hosts in memory.
 	problems = slices.DeleteFunc(problems, func(err error) bool { return strings.Contains(err.Error(), "HAProxy") })
-	expectProblems(t, problems, "has no valid client certificate of this cluster for its health checks, and no controller can be reached by SSH to make one")
+	expectProblems(t, problems)
 	if got := c.Joiners(); got != "cp3" || c.version != runningVersion {
 		t.Errorf("%s joins, with k0s %s", got, c.version)
 	}
@@ -218,12 +219,26 @@ func TestWhatADeputyStandsFor(t *testing.T) {
 	if _, err := c.createToken(t.Context(), time.Minute); !errors.Is(err, errNoController) {
 		t.Errorf("got %v", err)
 	}
-	for _, b := range c.balancers {
-		b.certified, b.renew = true, true
-	}
 	expectProblems(t, c.checkDeputy(t.Context()), "no controller can be reached by SSH that could make the join token: the kubeconfig's user may not")
-	if reason, err := c.skipRenewal(t.Context()); !strings.Contains(reason, "no controller can be reached by SSH") || err != nil {
-		t.Errorf("got %q, %v", reason, err)
+}
+
+func TestADeputyMakesCertificatesByTheUsersKubeconfig(t *testing.T) {
+	w, c := deputised(t)
+	client, ok := c.settings.UserAPI.Client.(mostlyFake)
+	if !ok {
+		t.Fatalf("%T", c.settings.UserAPI.Client)
+	}
+	kubetest.SignRequests(client, time.Hour)
+	_ = c.certify(t.Context()) // no HAProxy runs on hosts in memory
+	files := w.hosts["10.10.4.10"].files
+	if key := "-----BEGIN PRIVATE KEY-----"; !c.balancers[0].certified || !strings.Contains(files["/etc/kubectl-ha/client.pem"], key) {
+		t.Errorf("certified %v: %v", c.balancers[0].certified, files)
+	}
+	c.balancers[0].certified = false
+	refuseCreating(t, c.settings.UserAPI, "certificatesigningrequests",
+		apierrors.NewForbidden(schema.GroupResource{Resource: "certificatesigningrequests"}, "x", errors.New("no")))
+	if err := c.certify(t.Context()); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "an administrator") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -243,9 +258,6 @@ func TestEveryMemberHasToBeVouchedForToADeputy(t *testing.T) {
 	c.acceptUnseen(soon(), members)
 	expectProblems(t, c.problems, "connecting to root@10.10.1.2:22", "root@10.10.1.2:22: nor is it known to be well otherwise")
 	c.outsiders = []haproxy.Server{{Name: "cp9", Address: netip.MustParseAddr("10.10.9.2")}}
-	for _, b := range c.balancers {
-		b.certified = true
-	}
 	expectProblems(t, c.checkDeputy(soon()), "the controller cp9 (10.10.9.2) is not known to be well: ")
 }
 

@@ -26,15 +26,21 @@ type renewal struct {
 	// done says that it was renewed just now, err why it is not although that is due.
 	done bool
 	err  error
-	// It is tried again at next, which was pause after the last failure.
-	pause time.Duration
-	next  time.Time
+	// It is tried again at next, which was pause after the last failure; at once where HAProxy was stopped and has started.
+	pause   time.Duration
+	next    time.Time
+	stopped bool
 }
 
 // failed takes note of why it failed.
-func (r *renewal) failed(err error, now time.Time) {
+func (r *renewal) failed(err error, now time.Time, running bool) {
 	r.pause = min(max(firstRenewal, 2*r.pause), lastRenewal)
-	r.done, r.err, r.next = false, err, now.Add(r.pause)
+	r.done, r.err, r.next, r.stopped = false, err, now.Add(r.pause), !running
+}
+
+// waits says whether it is too early to try again.
+func (r *renewal) waits(now time.Time, running bool) bool {
+	return now.Before(r.next) && !(r.stopped && running)
 }
 
 // due says whether a certificate is to be renewed: when less than a third of its lifetime is left, or when there is none.
@@ -50,17 +56,17 @@ func (l *loop) renew(ctx context.Context, b *balancer, report *wire.Report) erro
 		b.renewal = renewal{}
 		return nil
 	}
-	if now.Before(b.renewal.next) || l.held() != "" {
+	if b.renewal.waits(now, report.Running) || l.held() != "" {
 		return nil
 	}
 	renew, err := l.issue(ctx)
 	if err != nil {
-		b.renewal.failed(err, now)
+		b.renewal.failed(err, now, report.Running)
 		return nil
 	}
 	certificate, err := b.session.Renew(ctx, renew)
 	if err != nil {
-		b.renewal.failed(fmt.Errorf("giving HAProxy its client certificate: %w", err), now)
+		b.renewal.failed(fmt.Errorf("giving HAProxy its client certificate: %w", err), now, report.Running)
 		if kind := wire.KindOf(err); kind == "" || kind == wire.Malformed {
 			return err
 		}
@@ -68,7 +74,7 @@ func (l *loop) renew(ctx context.Context, b *balancer, report *wire.Report) erro
 	}
 	report.Certificate = certificate
 	if due(certificate, now) {
-		b.renewal.failed(errors.New("the new client certificate ends soon by this host's clock: compare it with the controllers'"), now)
+		b.renewal.failed(errors.New("the new client certificate ends soon by this host's clock: compare it with the controllers'"), now, report.Running)
 		return nil
 	}
 	b.renewal = renewal{done: true}

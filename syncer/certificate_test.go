@@ -51,6 +51,27 @@ func issued(t *testing.T, lifetime time.Duration) (*wire.Renew, error) {
 	return newIssuer(a.CertificatesV1().CertificateSigningRequests()).issue(t.Context())
 }
 
+func TestARenewalWaitsUntilHAProxyHasStarted(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		ran, runs bool
+		after     time.Duration
+		waits     bool
+	}{
+		"too early":           {true, true, firstRenewal - 1, true},
+		"in time":             {true, true, firstRenewal, false},
+		"it does not run yet": {false, false, firstRenewal - 1, true},
+		"it has started":      {false, true, 1, false},
+		"it has stopped":      {true, false, 1, true},
+	} {
+		var r renewal
+		r.failed(errors.New("no"), now, c.ran)
+		if got := r.waits(now.Add(c.after), c.runs); got != c.waits {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
 func TestLoopRenewsACertificateThatEndsSoon(t *testing.T) {
 	in(t, func(t *testing.T) {
 		f := &fakeHAProxy{states: map[int]string{1: "up"}, certificate: &wire.Certificate{}}

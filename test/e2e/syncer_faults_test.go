@@ -323,13 +323,9 @@ func (r *syncerRig) emptied() {
 func (r *syncerRig) reinstalled() {
 	r.sh(secondBalancer, "export DEBIAN_FRONTEND=noninteractive; apt-get purge -qq haproxy && rm -rf /etc/haproxy "+haproxy.DefaultClientFile)
 	r.awaitStatus(secondBalancer, "stopped", "systemctl start haproxy")
-	r.mark(true)
-	r.awaitServer(loadBalancer, r.spare, "MAINT")
 	r.sh(secondBalancer, "apt-get update -qq && apt-get install -qq --no-install-recommends haproxy && systemctl is-active haproxy")
-	r.t.Logf("right again %s after it was installed", r.awaitServer(secondBalancer, r.spare, "MAINT"))
-	r.serves(secondBalancer)
+	r.t.Logf("right again %s after it was installed", r.awaitServer(secondBalancer, r.spare, "UP"))
 	r.checkIssuer(secondBalancer, "system:serviceaccount:kubectl-ha:ha-syncer")
-	r.mark(false)
 }
 
 func (r *syncerRig) diskFull() {

@@ -251,7 +251,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 func (o outcome) message() string {
 	switch {
 	case o.err != nil:
-		return steadyText(o.err)
+		return steady(o.err)
 	case o.why != nil:
 		return o.why.Error()
 	}

@@ -169,7 +169,7 @@ func TestObjectsThatAreLostOneAfterAnother(t *testing.T) {
 		if err := guard(controllers, d, report, 40, b.lately(controllers, now)); err != nil {
 			return err
 		}
-		b.note(vanished(controllers, report), now)
+		b.note(d.vanished, now)
 		return nil
 	}
 	five := map[int]string{1: "up", 2: "up", 3: "up", 4: "up", 5: "up"}

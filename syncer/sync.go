@@ -235,7 +235,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	}
 
 	// The helper plans on what HAProxy is like by then, judges by the policy of its host, and does nothing when all is well.
-	b.note(vanished(controllers, report), time.Now())
+	b.note(want.vanished, time.Now())
 	applied, err := b.session.Apply(ctx, want.servers)
 	if err != nil {
 		refusal := b.outcomeOf(err, report)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/k0sproject/rig/v2/protocol"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // CommandError says that a command ran on a host and failed there.
@@ -156,7 +158,7 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 // asRoot makes a script into a command line. exec saves a process and makes $$ the leader of the session's process
 // group.
 func (h *Host) asRoot(script string) string {
-	return "exec " + h.elevate + "sh -c " + shellQuote(script)
+	return "exec " + h.elevate + "sh -c " + shell.Quote(script)
 }
 
 func (h *Host) interrupted(ctx context.Context, command string) error {
@@ -271,9 +273,6 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 kill -KILL $target
 `
-
-// shellQuote makes one word of s for a POSIX shell.
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // gate passes writes on until it is closed, so that nothing is written to a caller's buffer that has it back.
 type gate struct {

@@ -15,9 +15,11 @@ type decision struct {
 	servers []wire.Server
 	// waiting are controllers that are not let in, since their API server does not say that it is ready.
 	waiting []Controller
+	// vanished are the servers that are up and that no object tells of.
+	vanished []netip.Addr
 }
 
-// decide says which servers one HAProxy shall have.
+// decide says which servers one HAProxy shall have, and which it loses without a word from the API.
 //
 //	controller   in HAProxy   API server   becomes
 //	stays        active       any          active
@@ -31,7 +33,7 @@ type decision struct {
 //
 // Who is let in once is not asked again: from then on, HAProxy's own health checks decide whether it gets connections.
 func decide(controllers []Controller, report *wire.Report, ready func(netip.Addr) bool) decision {
-	var d decision
+	d := decision{vanished: slices.DeleteFunc(serving(report), func(address netip.Addr) bool { return knows(controllers, address) })}
 	for _, c := range controllers {
 		active, present := place(report, c.Address)
 		server := wire.Server{Name: c.Name, Address: c.Address}
@@ -116,11 +118,6 @@ func serving(report *wire.Report) []netip.Addr {
 	return addresses
 }
 
-// vanished lists the servers that are up and that no object tells of.
-func vanished(controllers []Controller, report *wire.Report) []netip.Addr {
-	return slices.DeleteFunc(serving(report), func(address netip.Addr) bool { return knows(controllers, address) })
-}
-
 func knows(controllers []Controller, address netip.Addr) bool {
 	return slices.ContainsFunc(controllers, func(c Controller) bool { return c.Address == address })
 }
@@ -144,11 +141,10 @@ func guard(controllers []Controller, d decision, report *wire.Report, percent in
 			"HAProxy keeps those that it has; remove them one after another, or run kubectl ha-init with a higher spec.syncer.maxRemovalPercent",
 			list(gone), len(up), limit)}
 	}
-	now := vanished(controllers, report)
-	lately = slices.DeleteFunc(lately, func(address netip.Addr) bool { return slices.Contains(now, address) }) // it is still there
-	if limit := wire.Removable(percent, len(up)+len(lately)); len(now) > 0 && len(now)+len(lately) > limit {
+	lately = slices.DeleteFunc(lately, func(address netip.Addr) bool { return slices.Contains(d.vanished, address) }) // it is still there
+	if limit := wire.Removable(percent, len(up)+len(lately)); len(d.vanished) > 0 && len(d.vanished)+len(lately) > limit {
 		return &RefusedError{fmt.Sprintf("no object tells of %s any more, which was so of %s within the last %s, and at most %d may be taken "+
-			"away in that time: HAProxy keeps those that it has", list(now), list(lately), removalWindow, limit)}
+			"away in that time: HAProxy keeps those that it has", list(d.vanished), list(lately), removalWindow, limit)}
 	}
 	return nil
 }

@@ -2,11 +2,9 @@ package syncer
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"reflect"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -171,7 +169,7 @@ func TestObjectsThatAreLostOneAfterAnother(t *testing.T) {
 		if err := guard(controllers, d, report, 40, b.lately(controllers, now)); err != nil {
 			return err
 		}
-		b.note(vanished(controllers, report), now)
+		b.note(d.vanished, now)
 		return nil
 	}
 	five := map[int]string{1: "up", 2: "up", 3: "up", 4: "up", 5: "up"}
@@ -200,15 +198,5 @@ func TestObjectsThatAreLostOneAfterAnother(t *testing.T) {
 	}
 	if lately := b.lately(members(1, 2, 3), now); len(lately) != 0 {
 		t.Errorf("one that came back counts: %v", lately)
-	}
-}
-
-func TestAnErrorStaysTheSameWhateverThePort(t *testing.T) {
-	at := func(port int) string {
-		from, to := net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: port}, net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 22}
-		return steadyText(fmt.Errorf("asking: %w", &net.OpError{Op: "read", Net: "tcp", Source: &from, Addr: &to, Err: syscall.ECONNRESET}))
-	}
-	if one, other := at(1025), at(1026); one != other || one != "asking: read tcp 10.0.0.2:22: connection reset by peer" {
-		t.Errorf("%q and %q", one, other)
 	}
 }

@@ -57,6 +57,10 @@ func (g *gate) ask(ctx context.Context, address netip.Addr) error {
 	// A redirect would take the token elsewhere.
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirected") }}
 	response, err := client.Do(request)
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err // who reads it knows what was asked for
+	}
 	if err != nil {
 		return err
 	}
@@ -98,36 +102,26 @@ func whyWaiting(waiting []Controller, answers map[netip.Addr]error) error {
 			reasons = append(reasons, fmt.Errorf("%s gets no connections: %s %w", c.Name, c.Address, errOutside))
 			continue
 		}
-		reasons = append(reasons, fmt.Errorf("%s gets no connections yet, its API server is not ready: %w", c.Name, steady(answers[c.Address])))
+		reasons = append(reasons, fmt.Errorf("%s gets no connections yet, its API server is not ready: %s", c.Name, steady(answers[c.Address])))
 	}
 	return errors.Join(reasons...)
 }
 
-// steadyText is an error's text without this host's ports of connections, which differ each time.
-func steadyText(err error) string {
-	var network *net.OpError
-	if !errors.As(err, &network) {
-		return err.Error()
-	}
-	without := *network
-	without.Source = nil
-	return strings.ReplaceAll(err.Error(), network.Error(), without.Error())
-}
-
-// steady is an error without what differs each time: the ports of connections, and times.
-func steady(err error) error {
+// steady is an error's text without what differs each time: this host's ports of connections, and times.
+func steady(err error) string {
 	var (
-		invalid x509.CertificateInvalidError
-		network *net.OpError
-		request *url.Error
+		network    *net.OpError
+		unverified *tls.CertificateVerificationError
+		invalid    x509.CertificateInvalidError
 	)
-	switch {
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return errors.New("its certificate is not valid by this host's clock: compare it with the controllers'")
-	case errors.As(err, &network):
-		return network.Err
-	case errors.As(err, &request):
-		return request.Err
+	text := err.Error()
+	if errors.As(err, &network) {
+		without := *network
+		without.Source = nil
+		text = strings.ReplaceAll(text, network.Error(), without.Error())
 	}
-	return err
+	if errors.As(err, &unverified) && errors.As(unverified, &invalid) && invalid.Reason == x509.Expired {
+		text = strings.ReplaceAll(text, unverified.Error(), "its certificate is not valid by this host's clock: compare it with the controllers'")
+	}
+	return text
 }

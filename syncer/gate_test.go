@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -66,19 +67,29 @@ func TestGateAsksTheServerItself(t *testing.T) {
 	ask("holds no certificate")
 	g.caFile += ".missing"
 	ask("no such file")
+	g.caFile = filepath.Join(dir, "ca.crt")
+	write(g.caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}))
+	web.Close()
+	if err := g.ask(t.Context(), address.Addr()); err == nil || !strings.HasPrefix(err.Error(), "dial tcp "+address.String()+": ") {
+		t.Errorf("a server that is down: %v", err)
+	}
 }
 
 // What becomes part of the status does not differ each time.
 func TestReasonsAreSteady(t *testing.T) {
+	const badClock = "its certificate is not valid by this host's clock: compare it with the controllers'"
+	from, to := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 40000}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 22}
 	expired := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 12:00"}}
-	refused := &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: 40000}, Err: syscall.ECONNRESET}
+	stranger := &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.CANotAuthorizedForThisName}}
 	for want, err := range map[string]error{
-		"its certificate is not valid by this host's clock: compare it with the controllers'": &url.Error{Op: "Get", URL: "https://cp1", Err: expired},
-		"connection reset by peer":  &url.Error{Op: "Get", URL: "https://cp1", Err: refused},
-		"context deadline exceeded": &url.Error{Op: "Get", URL: "https://cp1", Err: context.DeadlineExceeded},
-		"it answers 500":            errors.New("it answers 500"),
+		badClock: expired,
+		"issuing: Post \"https://cp1\": " + badClock: fmt.Errorf("issuing: %w", &url.Error{Op: "Post", URL: "https://cp1", Err: expired}),
+		stranger.Error(): stranger,
+		"asking: read tcp 10.0.0.2:22: connection reset by peer": fmt.Errorf("asking: %w", &net.OpError{Op: "read", Net: "tcp", Source: from, Addr: to, Err: syscall.ECONNRESET}),
+		"context deadline exceeded":                              context.DeadlineExceeded,
+		"it answers 500":                                         errors.New("it answers 500"),
 	} {
-		if got := steady(err); got.Error() != want {
+		if got := steady(err); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -38,10 +38,10 @@ type outcome struct {
 	err    error
 	// report is what HAProxy is like at the end; nil when that is not known.
 	report *wire.Report
-	// waiting are not let in, for the reason why, which some of them may soon have no more.
+	// waiting are not let in, for the reason why, which mayPass by itself for some of them.
 	waiting []Controller
 	why     error
-	soon    bool
+	mayPass bool
 	actions []string
 	// renewal of the client certificate.
 	renewal renewal
@@ -187,7 +187,7 @@ func (l *loop) again(key string, o outcome) {
 	}
 	l.queue.Forget(key)
 	wait := l.options.Resync
-	if o.result == busy || o.soon {
+	if o.result == busy || o.mayPass {
 		wait = min(soon, wait)
 	}
 	// Many syncers and load balancers are not to fall into step.
@@ -223,7 +223,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 		return asked && err == nil
 	})
 	o.waiting, o.why = want.waiting, whyWaiting(want.waiting, answers)
-	o.soon = len(want.waiting) > len(outsiders)
+	o.mayPass = len(want.waiting) > len(outsiders)
 
 	// May it be changed?
 	if err := guard(controllers, want, report, policy.MaxRemovalPercent, b.lately(controllers, time.Now())); err != nil {
@@ -235,7 +235,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 	}
 
 	// The helper plans on what HAProxy is like by then, judges by the policy of its host, and does nothing when all is well.
-	b.note(vanished(controllers, report), time.Now())
+	b.note(want.vanished, time.Now())
 	applied, err := b.session.Apply(ctx, want.servers)
 	if err != nil {
 		refusal := b.outcomeOf(err, report)
@@ -251,7 +251,7 @@ func (l *loop) syncOnce(ctx context.Context, b *balancer, controllers []Controll
 func (o outcome) message() string {
 	switch {
 	case o.err != nil:
-		return steadyText(o.err)
+		return steady(o.err)
 	case o.why != nil:
 		return o.why.Error()
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // Current is the state of one HAProxy: its file and its running process.
@@ -167,7 +169,7 @@ func (b *Balancer) resolve(ctx context.Context) (string, error) {
 	if b.config != "" {
 		return b.config, nil
 	}
-	name := shellQuote(b.spec.ConfigPath)
+	name := shell.Quote(b.spec.ConfigPath)
 	resolved, err := b.machine.Output(ctx, "readlink -f -- "+name+" || echo "+name, nil)
 	if err != nil {
 		return "", fmt.Errorf("resolving %s: %w", b.spec.ConfigPath, err)

@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // ValidationError says that HAProxy does not take a file. The one in place was not touched.
@@ -94,7 +96,7 @@ func (b *Balancer) Backup(ctx context.Context) (string, error) {
 		return "", err
 	}
 	backup := BackupPath(config, b.options.Now())
-	if _, err := b.machine.Output(ctx, "cp -p -- "+shellQuote(config)+" "+shellQuote(backup), nil); err != nil {
+	if _, err := b.machine.Output(ctx, "cp -p -- "+shell.Quote(config)+" "+shell.Quote(backup), nil); err != nil {
 		return "", fmt.Errorf("keeping a copy of %s: %w", config, err)
 	}
 	return backup, nil
@@ -113,15 +115,15 @@ func (b *Balancer) Validate(ctx context.Context, content []byte) error {
 	}
 	// EXTRAOPTS (Debian) and OPTIONS (RHEL) come from the unit's environment file. RHEL's unit loads conf.d, too.
 	script := `PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
-candidate=` + shellQuote(candidate) + ` folder=` + shellQuote(path.Join(path.Dir(b.spec.ConfigPath), "conf.d")) + `
+candidate=` + shell.Quote(candidate) + ` folder=` + shell.Quote(path.Join(path.Dir(b.spec.ConfigPath), "conf.d")) + `
 set -a
 for f in /etc/default/haproxy /etc/sysconfig/haproxy; do
 if [ -r "$f" ] && (. "$f") >/dev/null 2>&1; then . "$f"; fi; done
 set +a
 set -- -f "$candidate"
-if [ -d "$folder" ] && systemctl cat ` + shellQuote(b.options.Unit) + ` 2>/dev/null | grep -q -e CFGDIR -e conf\.d
+if [ -d "$folder" ] && systemctl cat ` + shell.Quote(b.options.Unit) + ` 2>/dev/null | grep -q -e CFGDIR -e conf\.d
 then set -- "$@" -f "$folder"; fi
-out=$(` + shellQuote(b.options.Executable) + ` -c -W "$@" $EXTRAOPTS $OPTIONS 2>&1 </dev/null)
+out=$(` + shell.Quote(b.options.Executable) + ` -c -W "$@" $EXTRAOPTS $OPTIONS 2>&1 </dev/null)
 code=$?
 rm -f -- "$candidate"
 printf '%s\n%s\n' "$code" "$out"`
@@ -298,13 +300,13 @@ func (r *run) restore(ctx context.Context) error {
 }
 
 func (b *Balancer) remove(ctx context.Context, path string) error {
-	_, err := b.machine.Output(ctx, "rm -f -- "+shellQuote(path), nil)
+	_, err := b.machine.Output(ctx, "rm -f -- "+shell.Quote(path), nil)
 	return err
 }
 
 // recentAlerts is what HAProxy logged last of what went wrong, as far as systemd knows it.
 func (b *Balancer) recentAlerts(ctx context.Context) string {
-	out, err := b.machine.Output(ctx, "journalctl -u "+shellQuote(b.options.Unit)+
+	out, err := b.machine.Output(ctx, "journalctl -u "+shell.Quote(b.options.Unit)+
 		" -n 20 -o cat --no-pager 2>/dev/null | grep -F '[ALERT]' | tail -n 3", nil)
 	if err != nil {
 		return ""

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // errNoSocket says that nobody listens on the runtime socket: HAProxy does not run, or runs without our block.
@@ -151,7 +153,7 @@ const (
 
 func (s *runtimeSocket) sendByCommand(ctx context.Context, request string) (string, error) {
 	// The trailing dot keeps the last newline, which is part of the last prompt, from being trimmed.
-	script := `PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin; s=` + shellQuote(s.path) + `
+	script := `PATH=$PATH:/usr/sbin:/sbin:/usr/local/bin; s=` + shell.Quote(s.path) + `
 if ! [ -S "$s" ]; then echo '` + scriptNoSocket + `'
 elif ! command -v socat >/dev/null; then echo '` + scriptNoSocat + `'
 else socat -t 10 - "UNIX-CONNECT:$s" || echo '` + scriptNoSocket + `'; echo .; fi`
@@ -167,6 +169,3 @@ else socat -t 10 - "UNIX-CONNECT:$s" || echo '` + scriptNoSocket + `'; echo .; f
 	}
 	return strings.TrimSuffix(out, "."), nil
 }
-
-// shellQuote makes one word for a POSIX shell.
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -240,13 +241,21 @@ type lockedError struct{ cause error }
 func (e *lockedError) Error() string { return e.cause.Error() }
 func (e *lockedError) Unwrap() error { return e.cause }
 
-// unlock asks for the passphrase of a key file, once per run and file; a wrong one is an error, so that the next
-// question comes with the next run.
+// unlocked is what came of asking for the passphrase of a key file.
+type unlocked struct {
+	signer ssh.Signer
+	err    error
+}
+
+// passphraseTries is how many wrong passphrases are put up with, as many as ssh does.
+const passphraseTries = 3
+
+// unlock asks for the passphrase of a key file, once per run and file, however many hosts accept the key.
 func (c *Connector) unlock(ctx context.Context, path string, data []byte) (ssh.Signer, error) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
-	if signer, ok := c.unlocked[path]; ok {
-		return signer, nil
+	if known, ok := c.unlocked[path]; ok {
+		return known.signer, known.err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -254,17 +263,31 @@ func (c *Connector) unlock(ctx context.Context, path string, data []byte) (ssh.S
 	if c.Passphrase == nil {
 		return nil, &lockedError{fmt.Errorf("it is protected by a passphrase and nobody is there to ask: run ssh-add %s", path)}
 	}
-	passphrase, err := c.Passphrase(ctx, path)
+	signer, err := c.askPassphrase(ctx, path, data)
 	if err != nil {
-		return nil, &lockedError{fmt.Errorf("asking for its passphrase: %w", err)}
+		err = &lockedError{err}
 	}
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(data, passphrase)
-	if err != nil {
-		return nil, &lockedError{fmt.Errorf("opening it with the passphrase: %w", err)}
+	if ctx.Err() == nil {
+		if c.unlocked == nil {
+			c.unlocked = map[string]unlocked{}
+		}
+		c.unlocked[path] = unlocked{signer, err}
 	}
-	if c.unlocked == nil {
-		c.unlocked = map[string]ssh.Signer{}
+	return signer, err
+}
+
+func (c *Connector) askPassphrase(ctx context.Context, path string, data []byte) (ssh.Signer, error) {
+	for try := 1; ; try++ {
+		passphrase, err := c.Passphrase(ctx, path)
+		if err != nil {
+			return nil, fmt.Errorf("asking for its passphrase: %w", err)
+		}
+		signer, err := ssh.ParsePrivateKeyWithPassphrase(data, passphrase)
+		if err == nil {
+			return signer, nil
+		}
+		if try == passphraseTries || !errors.Is(err, x509.IncorrectPasswordError) {
+			return nil, fmt.Errorf("opening it with the passphrase: %w", err)
+		}
 	}
-	c.unlocked[path] = signer
-	return signer, nil
 }

@@ -67,18 +67,17 @@ func TestPassphraseIsAskedForOnceAndOnlyWhenTheHostTakesTheKey(t *testing.T) {
 	_, err := w.connector.Connect(context.Background(), w.conn())
 	wantError(t, err, "protected by a passphrase", "ssh-add "+path)
 
-	answer := "wrong"
-	asked := 0
+	asked, right := 0, 2 // the second answer is right
 	w.connector.Passphrase = func(_ context.Context, keyPath string) ([]byte, error) {
 		asked++
 		if keyPath != path {
 			t.Errorf("asked for %s, want %s", keyPath, path)
 		}
-		return []byte(answer), nil
+		if asked == right {
+			return []byte("secret"), nil
+		}
+		return []byte("wrong"), nil
 	}
-	_, err = w.connector.Connect(context.Background(), w.conn())
-	wantError(t, err, "passphrase", "incorrect")
-	answer = "secret"
 	for range 2 {
 		h, err := w.connector.Connect(context.Background(), w.conn())
 		if err != nil {
@@ -93,6 +92,25 @@ func TestPassphraseIsAskedForOnceAndOnlyWhenTheHostTakesTheKey(t *testing.T) {
 	w.connector.Confirm = yes
 	if _, err := w.connector.Connect(context.Background(), w.connTo(stranger)); err == nil || asked != 2 {
 		t.Errorf("a host that does not take the key made us ask for the passphrase (%d, %v)", asked, err)
+	}
+}
+
+func TestWrongPassphrasesAreAskedForThreeTimesInAll(t *testing.T) {
+	path, public := lockedKeyFile(t, "locked_ed25519")
+	w := newWorld(t, serverOptions{accept: public})
+	w.knows(w.line(w.hostKey.PublicKey()))
+	w.keyPath = path
+	asked := 0
+	w.connector.Passphrase = func(context.Context, string) ([]byte, error) {
+		asked++
+		return []byte("wrong"), nil
+	}
+	for range 2 {
+		_, err := w.connector.Connect(context.Background(), w.conn())
+		wantError(t, err, "opening it with the passphrase", "incorrect")
+	}
+	if asked != 3 {
+		t.Errorf("asked %d times, want 3", asked)
 	}
 }
 

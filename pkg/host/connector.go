@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 )
 
@@ -25,7 +23,7 @@ type Connector struct {
 	SSHConfig string
 	// Confirm asks the user about an unknown key; nil refuses it.
 	Confirm func(ctx context.Context, key UnknownKey) (bool, error)
-	// Passphrase asks the user for the passphrase of a private key file; nil refuses the key.
+	// Passphrase asks the user for the passphrase of a private key file, up to three times; nil refuses the key.
 	// Confirm and Passphrase are never called at the same time.
 	Passphrase func(ctx context.Context, keyPath string) ([]byte, error)
 	// Timeout bounds reaching one host, bastions included and the time for questions aside. Default 10 s.
@@ -35,7 +33,7 @@ type Connector struct {
 
 	asking   sync.Mutex // held while the user is asked and while known_hosts is written
 	refused  map[UnknownKey]bool
-	unlocked map[string]ssh.Signer
+	unlocked map[string]unlocked
 }
 
 const (

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // exitNotExist is what our scripts exit with when a file does not exist; commands hardly use it.
@@ -15,7 +17,7 @@ const exitNotExist = 44
 // ReadFile returns the content of a file; the error matches fs.ErrNotExist when there is none.
 func (h *Host) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	var content bytes.Buffer
-	command := fmt.Sprintf("[ -e %[1]s ] || exit %[2]d; cat -- %[1]s", shellQuote(path), exitNotExist)
+	command := fmt.Sprintf("[ -e %[1]s ] || exit %[2]d; cat -- %[1]s", shell.Quote(path), exitNotExist)
 	err := h.Stream(ctx, command, nil, &content)
 	var failed *CommandError
 	if errors.As(err, &failed) && failed.ExitCode == exitNotExist {
@@ -77,7 +79,7 @@ func octal(mode fs.FileMode) string {
 func variables(namesAndValues ...string) string {
 	var b strings.Builder
 	for i := 0; i+1 < len(namesAndValues); i += 2 {
-		fmt.Fprintf(&b, "%s=%s\n", namesAndValues[i], shellQuote(namesAndValues[i+1]))
+		fmt.Fprintf(&b, "%s=%s\n", namesAndValues[i], shell.Quote(namesAndValues[i+1]))
 	}
 	return b.String()
 }

@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // knownHosts are the entries of all known_hosts files, in order.
@@ -53,7 +55,7 @@ func (e *changedKeyError) Error() string {
 		fmt.Fprintf(&b, "%s:%d (%s %s)", k.file, k.line, k.key.Type(), ssh.FingerprintSHA256(k.key))
 	}
 	fmt.Fprintf(&b, ". Someone may be intercepting the connection. If the host was reinstalled, run: ssh-keygen -f %s -R %s",
-		shellQuote(e.known[0].file), shellQuote(e.address))
+		shell.Quote(e.known[0].file), shell.Quote(e.address))
 	return b.String()
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/k0sproject/rig/v2/protocol"
 	"github.com/k0sproject/rig/v2/protocol/localhost"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // localWire is the machine that this process runs on.
@@ -25,7 +27,7 @@ func newLocalWire() (*localWire, error) {
 // command does not end this process.
 func (w *localWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
 	process, err := startWithPipe(stdin, func(stdin io.Reader) (protocol.Waiter, error) {
-		return w.conn.StartProcess(context.WithoutCancel(ctx), "exec setsid sh -c "+shellQuote(command), stdin, stdout, stderr)
+		return w.conn.StartProcess(context.WithoutCancel(ctx), "exec setsid sh -c "+shell.Quote(command), stdin, stdout, stderr)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting a command: %w", err)

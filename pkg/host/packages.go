@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/k0sproject/rig/v2/packagemanager"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // packageCommands is what rig's package managers lack. %s stands for the quoted name of a package.
@@ -78,7 +80,7 @@ func (h *Host) InstallPackages(ctx context.Context, names ...string) error {
 	}
 	var missing []string
 	for _, name := range names {
-		installed, err := h.succeeds(ctx, fmt.Sprintf(commands.installed, shellQuote(name)))
+		installed, err := h.succeeds(ctx, fmt.Sprintf(commands.installed, shell.Quote(name)))
 		if err != nil {
 			return fmt.Errorf("looking for package %s: %w", name, err)
 		}
@@ -113,7 +115,7 @@ func (h *Host) PackageAvailable(ctx context.Context, name string) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	quoted := shellQuote(name)
+	quoted := shell.Quote(name)
 	command := fmt.Sprintf("{ "+commands.installed+"; } >/dev/null 2>&1 || { "+commands.available+"; } >/dev/null 2>&1", quoted, quoted)
 	found, err := h.succeeds(ctx, command)
 	if err != nil || found || !commands.update {

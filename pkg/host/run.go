@@ -13,6 +13,8 @@ import (
 
 	"github.com/k0sproject/rig/v2/protocol"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // CommandError says that a command ran on a host and failed there.
@@ -92,11 +94,26 @@ const pidMark = "kubectl-ha-pid "
 // prologue starts every command. PATH is completed because sudo's secure_path lacks /usr/local/bin on some systems.
 const prologue = `echo "` + pidMark + `$$" >&2; export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"` + "\n"
 
-// started is a process, and what becomes of it, or why there is none.
-type started struct {
-	process protocol.Waiter
-	done    <-chan error
-	err     error
+// process is a command on its way on a host: it starts and then ends, or cannot start and has ended.
+type process struct {
+	started chan struct{}   // closed once waiter is known
+	waiter  protocol.Waiter // nil when it could not start
+	ended   chan struct{}   // closed once err is known
+	err     error           // how it ended, or why it could not start
+}
+
+func newProcess() *process {
+	return &process{started: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// run starts the command and waits for its end.
+func (p *process) run(start func() (protocol.Waiter, error)) {
+	defer close(p.ended)
+	p.waiter, p.err = start()
+	close(p.started)
+	if p.err == nil {
+		p.err = p.waiter.Wait()
+	}
 }
 
 func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout io.Writer, cancel onCancel) error {
@@ -105,7 +122,6 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 	case <-ctx.Done():
 		return h.interrupted(ctx, command)
 	}
-	release := sync.OnceFunc(func() { <-h.sessions })
 	if stdout == nil {
 		stdout = io.Discard
 	}
@@ -116,49 +132,22 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 		input = &inputReader{r: stdin}
 		in = input
 	}
-	// It is not cancelled while it starts: the host may have begun it before that shows here, and it is to be ended then, too.
-	start := make(chan started, 1)
+	p := newProcess()
 	go func() {
-		process, err := h.wire.StartProcess(context.WithoutCancel(ctx), h.asRoot(prologue+command), in, out, stderr)
-		if err != nil {
-			start <- started{err: err}
-			release()
-			return
-		}
-		done := make(chan error, 1)
-		start <- started{process: process, done: done}
-		done <- process.Wait()
-		release()
-	}()
-	var s started
-	select {
-	case s = <-start:
-	case <-ctx.Done():
-		out.close()
-		h.ending.Go(func() {
-			select {
-			case s := <-start:
-				if s.err == nil {
-					h.abandon(s.process, stderr, s.done, cancel)
-				}
-			case <-time.After(endTimeout):
-			}
+		defer func() { <-h.sessions }()
+		p.run(func() (protocol.Waiter, error) {
+			return h.wire.StartProcess(ctx, h.asRoot(prologue+command), in, out, stderr)
 		})
-		return h.interrupted(ctx, command)
-	}
-	if s.err != nil {
-		return h.failed(ctx, command, s.err, "")
-	}
-	var err error
+	}()
 	select {
-	case err = <-s.done:
+	case <-p.ended:
 	case <-ctx.Done():
 		out.close()
-		h.abandon(s.process, stderr, s.done, cancel)
+		h.abandon(p, stderr, cancel)
 		return h.interrupted(ctx, command)
 	}
-	if err != nil {
-		return h.failed(ctx, command, err, stderr.text())
+	if p.err != nil {
+		return h.failed(ctx, command, p.err, stderr.text())
 	}
 	if err := input.failed(); err != nil {
 		return fmt.Errorf("running a command on %s: reading its input: %w", h.name, err)
@@ -169,7 +158,7 @@ func (h *Host) run(ctx context.Context, command string, stdin io.Reader, stdout 
 // asRoot makes a script into a command line. exec saves a process and makes $$ the leader of the session's process
 // group.
 func (h *Host) asRoot(script string) string {
-	return "exec " + h.elevate + "sh -c " + shellQuote(script)
+	return "exec " + h.elevate + "sh -c " + shell.Quote(script)
 }
 
 func (h *Host) interrupted(ctx context.Context, command string) error {
@@ -218,49 +207,52 @@ func exitCode(err error) (int, bool) {
 	return 0, false
 }
 
-// endTimeout bounds how long Close waits for a cancelled command to be ended on its host.
+// endTimeout bounds how long Close waits for a cancelled command to start, and then for it to be ended on its host.
 const endTimeout = 4 * time.Second
 
 // abandon stops waiting for a process. What runs on the host is ended in the background, for which the connection is
-// kept by Close.
-func (h *Host) abandon(process protocol.Waiter, stderr *stderrTail, done <-chan error, cancel onCancel) {
-	if cancel == leaveOnCancel {
-		return
-	}
+// kept by Close. One that is only about to start may run there already: it is waited for first.
+func (h *Host) abandon(p *process, stderr *stderrTail, cancel onCancel) {
 	h.ending.Go(func() {
-		ctx, stop := context.WithTimeout(context.Background(), endTimeout)
-		defer stop()
-		// A command may be cancelled before it has said who it is: what it wrote may still be under way.
 		select {
-		case <-stderr.announced:
-		case <-done: //nolint:errcheck // how it ended was asked for elsewhere
-			return // it has ended already
-		case <-ctx.Done():
+		case <-p.started:
+		case <-time.After(endTimeout):
+			return
 		}
-		if pid := stderr.processID(); pid != "" && h.wire.lost() == nil {
-			kill, err := h.wire.StartProcess(ctx, h.asRoot("pid="+pid+"\n"+endScript), nil, io.Discard, io.Discard)
-			if err == nil {
-				waitFor(ctx, kill)
-			}
-		}
-		if closer, ok := process.(io.Closer); ok {
-			_ = closer.Close() // it is given up
-		}
-		select {
-		case <-done: //nolint:errcheck // how it ended was asked for elsewhere
-		case <-ctx.Done():
+		if cancel == endOnCancel && p.waiter != nil {
+			h.end(p, stderr)
 		}
 	})
 }
 
-func waitFor(ctx context.Context, process protocol.Waiter) {
-	ended := make(chan struct{})
-	go func() {
-		_ = process.Wait()
-		close(ended)
-	}()
+// end ends a process that has started, on the host and here.
+func (h *Host) end(p *process, stderr *stderrTail) {
+	ctx, stop := context.WithTimeout(context.Background(), endTimeout)
+	defer stop()
+	// It may have been cancelled before it has said who it is: what it wrote may still be under way.
 	select {
-	case <-ended:
+	case <-stderr.announced:
+	case <-p.ended:
+		return
+	case <-ctx.Done():
+	}
+	if pid := stderr.processID(); pid != "" && h.wire.lost() == nil {
+		kill := newProcess()
+		go kill.run(func() (protocol.Waiter, error) {
+			return h.wire.StartProcess(ctx, h.asRoot("pid="+pid+"\n"+endScript), nil, io.Discard, io.Discard)
+		})
+		kill.wait(ctx)
+	}
+	if closer, ok := p.waiter.(io.Closer); ok {
+		_ = closer.Close() // it is given up
+	}
+	p.wait(ctx)
+}
+
+// wait waits for the end of the process, but no longer than ctx.
+func (p *process) wait(ctx context.Context) {
+	select {
+	case <-p.ended:
 	case <-ctx.Done():
 	}
 }
@@ -281,9 +273,6 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 kill -KILL $target
 `
-
-// shellQuote makes one word of s for a POSIX shell.
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // gate passes writes on until it is closed, so that nothing is written to a caller's buffer that has it back.
 type gate struct {

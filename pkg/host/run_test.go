@@ -208,6 +208,68 @@ func TestCancelEndsACommandWhoseProcessIDComesLate(t *testing.T) {
 	eventually(t, "the command is dead", func() bool { return !alive(pid) })
 }
 
+// slowWire tells of its first command that it has started only when it is told to.
+type slowWire struct {
+	wire
+	commands atomic.Int32
+	begun    chan struct{} // closed once the host has begun the first one
+	tell     chan struct{}
+	err      error // told instead
+}
+
+func (w *slowWire) StartProcess(ctx context.Context, command string, in io.Reader, out, stderr io.Writer) (protocol.Waiter, error) {
+	process, err := w.wire.StartProcess(ctx, command, in, out, stderr)
+	if w.commands.Add(1) > 1 {
+		return process, err
+	}
+	close(w.begun)
+	<-w.tell
+	if w.err != nil {
+		return nil, w.err
+	}
+	return process, err
+}
+
+func TestCommandThatIsCancelledWhileItStarts(t *testing.T) {
+	for name, c := range map[string]struct {
+		cancel   onCancel
+		err      error
+		commands int32
+	}{
+		"is ended once it has started":    {endOnCancel, nil, 2},
+		"is left to run if it is to be":   {leaveOnCancel, nil, 1},
+		"is forgotten if it cannot start": {endOnCancel, errors.New("no session"), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := connected(t)
+			slow := &slowWire{wire: h.wire, begun: make(chan struct{}), tell: make(chan struct{}), err: c.err}
+			h.wire = slow
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- h.run(ctx, "trap '' HUP; while :; do sleep 0.1; done", nil, nil, c.cancel) }()
+			<-slow.begun
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Errorf("error is %v, want context.Canceled", err)
+			}
+			closed := make(chan error, 1)
+			go func() { closed <- h.Close() }()
+			select {
+			case <-closed:
+				t.Error("the connection was closed while the command started")
+			case <-time.After(50 * time.Millisecond):
+			}
+			close(slow.tell)
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+			if n := slow.commands.Load(); n != c.commands {
+				t.Errorf("%d commands were started, want %d", n, c.commands)
+			}
+		})
+	}
+}
+
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

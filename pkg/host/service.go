@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/k0sproject/rig/v2/initsystem"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // Service is a service of a host's init system (systemd, OpenRC and others that rig knows).
@@ -80,9 +82,9 @@ func (s *Service) Reload(ctx context.Context) error {
 func reloadCommand(m initsystem.ServiceManager, name string) (string, error) {
 	switch m.(type) {
 	case initsystem.Systemd, *initsystem.Systemd:
-		return "systemctl reload -- " + shellQuote(name), nil
+		return "systemctl reload -- " + shell.Quote(name), nil
 	case initsystem.OpenRC, *initsystem.OpenRC:
-		return "rc-service -- " + shellQuote(name) + " reload", nil
+		return "rc-service -- " + shell.Quote(name) + " reload", nil
 	}
 	return "", fmt.Errorf("reloading is supported with systemd and OpenRC only, not with %s", managerName(m))
 }
@@ -133,9 +135,9 @@ func (s *Service) Running(ctx context.Context) (bool, error) {
 	command := ""
 	switch m.(type) {
 	case initsystem.Systemd, *initsystem.Systemd:
-		command = "systemctl is-active --quiet -- " + shellQuote(s.name)
+		command = "systemctl is-active --quiet -- " + shell.Quote(s.name)
 	case initsystem.OpenRC, *initsystem.OpenRC:
-		command = "rc-service -- " + shellQuote(s.name) + " status"
+		command = "rc-service -- " + shell.Quote(s.name) + " status"
 	default:
 		return m.ServiceIsRunning(ctx, s.host.runner(endOnCancel), s.name), nil
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 // wire is a connection to a host below the level of "as root": one of rig's connections, with what a Host needs
-// besides. Its StartProcess is bound by its context while it starts the process; afterwards the process is on its own,
-// to be ended by its Close where it has one.
+// besides. The context of its StartProcess ends nothing: a host may have begun a process before that shows here, so it is
+// waited for, and ended then. Its Close, where it has one, gives it up.
 type wire interface {
 	protocol.ProcessStarter
 	// dial connects from the host.
@@ -235,12 +235,10 @@ func (w *sshWire) whileAlive(ctx context.Context) (context.Context, context.Canc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// StartProcess runs a command in a session of its own.
-func (w *sshWire) StartProcess(ctx context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
-	ctx, stop := w.whileAlive(ctx)
-	defer stop()
+// StartProcess runs a command in a session of its own. It waits no longer than whileAlive would.
+func (w *sshWire) StartProcess(_ context.Context, command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
 	type started struct {
-		process *sshProcess
+		process protocol.Waiter
 		err     error
 	}
 	result := make(chan started, 1)
@@ -250,21 +248,13 @@ func (w *sshWire) StartProcess(ctx context.Context, command string, stdin io.Rea
 	}()
 	select {
 	case s := <-result:
-		if s.err != nil {
-			return nil, s.err
-		}
-		return s.process, nil
-	case <-ctx.Done():
-		go func() {
-			if s := <-result; s.err == nil {
-				_ = s.process.Close() // it is given up
-			}
-		}()
-		return nil, context.Cause(ctx)
+		return s.process, s.err
+	case <-w.alive.Done(): // and with it a session that is opened all the same
+		return nil, w.lost()
 	}
 }
 
-func (w *sshWire) start(command string, stdin io.Reader, stdout, stderr io.Writer) (*sshProcess, error) {
+func (w *sshWire) start(command string, stdin io.Reader, stdout, stderr io.Writer) (protocol.Waiter, error) {
 	session, err := w.client.NewSession()
 	if err != nil {
 		return nil, fmt.Errorf("opening a session: %w", err)

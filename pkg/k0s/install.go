@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // Install says how k0s is to run on the host.
@@ -87,7 +89,7 @@ func (n *Node) Reset(ctx context.Context) error {
 	if n.KubeletRootDir != "" {
 		args = append(args, "--kubelet-root-dir", n.KubeletRootDir)
 	}
-	if _, err := n.Machine.Output(ctx, "flock "+resetLock+" "+shellJoin(n.inDataDir(args)), nil); err != nil {
+	if _, err := n.Machine.Output(ctx, "flock "+resetLock+" "+shell.Join(n.inDataDir(args)), nil); err != nil {
 		return fmt.Errorf("resetting k0s: %w", err)
 	}
 	return nil

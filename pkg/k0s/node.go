@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // Machine is the host as this package needs it. Commands run as root.
@@ -61,7 +63,7 @@ func (n *Node) PKI(elements ...string) string {
 
 // run runs one k0s command. Its arguments are visible to everybody on the host: they hold no secrets.
 func (n *Node) run(ctx context.Context, args ...string) (string, error) {
-	return n.Machine.Output(ctx, shellJoin(append([]string{n.binary()}, args...)), nil)
+	return n.Machine.Output(ctx, shell.Join(append([]string{n.binary()}, args...)), nil)
 }
 
 // runIn runs one k0s command that works on the data directory. Others (version, status, start, stop) do not know the
@@ -107,7 +109,7 @@ func (n *Node) ExternalKubeconfig(ctx context.Context) ([]byte, error) {
 // HasEtcdData tells whether the host has an etcd database. With one, k0s does not join again: it goes on as the member
 // that it was, and takes no notice of a token (k0s v1.36.3, cmd/controller).
 func (n *Node) HasEtcdData(ctx context.Context) (bool, error) {
-	file := shellQuote(path.Join(n.dataDir(), "etcd", "member", "snap", "db"))
+	file := shell.Word(path.Join(n.dataDir(), "etcd", "member", "snap", "db"))
 	out, err := n.Machine.Output(ctx, "if [ -e "+file+" ]; then echo yes; else echo no; fi", nil)
 	if err != nil {
 		return false, fmt.Errorf("looking for etcd's data: %w", err)

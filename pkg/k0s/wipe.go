@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // wiped are the folders that outlive `k0s reset`: a host that joins another cluster with them gets its old pod network.
@@ -44,7 +46,7 @@ rmdir /etc/k0s 2>/dev/null || true`
 
 // HasData tells whether there is anything in k0s's data directory.
 func (n *Node) HasData(ctx context.Context) (bool, error) {
-	out, err := n.Machine.Output(ctx, "ls -A "+shellQuote(n.dataDir())+" 2>/dev/null | head -n 1", nil)
+	out, err := n.Machine.Output(ctx, "ls -A "+shell.Word(n.dataDir())+" 2>/dev/null | head -n 1", nil)
 	if err != nil {
 		return false, fmt.Errorf("looking for k0s's data: %w", err)
 	}

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"context"
+	"errors"
 	"os"
 	"strings"
 
@@ -11,6 +13,34 @@ import (
 func IsTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// ReadSecret reads a line from a terminal, which does not show it. When ctx ends, the terminal is left as it was found.
+func ReadSecret(ctx context.Context, stream any) ([]byte, error) {
+	file, ok := stream.(*os.File)
+	if !ok {
+		return nil, errors.New("there is no terminal to ask on")
+	}
+	fd := int(file.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	type reply struct {
+		secret []byte
+		err    error
+	}
+	replies := make(chan reply, 1)
+	go func() { // reading a terminal cannot be cancelled; the process ends soon after ctx does
+		secret, err := term.ReadPassword(fd)
+		replies <- reply{secret, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
+	case r := <-replies:
+		return r.secret, r.err
+	}
 }
 
 // terminalSize returns columns and rows of a terminal, 80 by 24 where they cannot be had.

@@ -2,7 +2,6 @@ package etcdmembers
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
@@ -50,16 +49,14 @@ type world struct {
 	kubeFrom func(ctx context.Context, host remote, dataDir string) (api, error) // by k0s's own, from a controller
 }
 
-// realWorld reaches hosts by SSH. Unknown host keys are asked about when somebody is there to answer.
+// realWorld reaches hosts by SSH.
 func (o *Options) realWorld() world {
 	connector := &host.Connector{Timeout: o.Timeout, SSHConfig: o.SSHConfig}
-	if report.IsTerminal(o.In) {
-		connector.Confirm = func(ctx context.Context, key host.UnknownKey) (bool, error) {
-			o.asking.Add(1)
-			defer o.asking.Add(-1)
-			return o.confirmer().Ask(ctx, fmt.Sprintf("The %s key of %s is not known: %s. Trust it?", key.KeyType, key.Host, key.Fingerprint))
-		}
-	}
+	o.confirmer().Attend(connector, func(ask func()) {
+		o.asking.Add(1)
+		defer o.asking.Add(-1)
+		ask()
+	})
 	return world{
 		host: func(ctx context.Context, conn config.Connection) (remote, error) {
 			h, err := connector.Connect(ctx, conn)

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // Host is one machine of a lab. Its methods reach it through Docker, so that they work on a host that is cut off.
@@ -229,7 +231,7 @@ func (h *Host) Stream(ctx context.Context, command string, stdin io.Reader, stdo
 // WriteFile writes a file of the host, with its folders.
 func (h *Host) WriteFile(ctx context.Context, path string, data []byte, mode fs.FileMode) error {
 	command := fmt.Sprintf("set -e; mkdir -p \"$(dirname %[1]s)\"; umask 077; cat >%[1]s.lab; chmod %04[2]o %[1]s.lab; mv %[1]s.lab %[1]s",
-		quote(path), mode.Perm())
+		shell.Quote(path), mode.Perm())
 	_, err := h.Exec(ctx, command, bytes.NewReader(data))
 	return err
 }
@@ -237,9 +239,6 @@ func (h *Host) WriteFile(ctx context.Context, path string, data []byte, mode fs.
 // ReadFile reads a file of the host.
 func (h *Host) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	var out bytes.Buffer
-	err := h.Stream(ctx, "cat "+quote(path), nil, &out)
+	err := h.Stream(ctx, "cat "+shell.Quote(path), nil, &out)
 	return out.Bytes(), err
 }
-
-// quote makes one word of the shell of any text.
-func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -50,11 +50,3 @@ func TestContainersNeverAskForTheCapabilityThatMachinesLack(t *testing.T) {
 		t.Error(got)
 	}
 }
-
-func TestTextIsQuotedForTheShell(t *testing.T) {
-	for text, want := range map[string]string{"/etc/a b": "'/etc/a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'"} {
-		if got := quote(text); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}

@@ -103,6 +103,12 @@ func (p *PTY) show(text string) {
 	}
 }
 
+// Type writes what somebody would type.
+func (p *PTY) Type(text string) error {
+	_, err := p.master.WriteString(text)
+	return err
+}
+
 // Settle waits until the screen shows what has been written, and returns a copy of it. Nobody may write meanwhile.
 func (p *PTY) Settle() (*Screen, error) {
 	if _, err := p.Slave.WriteString(mark); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // release is an executable on the web.
@@ -141,20 +142,20 @@ func get(ctx context.Context, web *http.Client, url string) (string, error) {
 // downloadCommand makes a host download a file and give it a mode. It appears in one step, once its checksum is right
 // where there is one; else nothing is left behind.
 func downloadCommand(r release, to, mode string) string {
-	part := quote(to + ".part")
-	sums := quote(to + ".part.sums")
+	part := shell.Quote(to + ".part")
+	sums := shell.Quote(to + ".part.sums")
 	fetch := func(url, to string) string {
-		return "{ if command -v curl >/dev/null; then curl -fsSL -o " + to + " " + quote(url) +
-			"; else wget -qO " + to + " " + quote(url) + "; fi; }"
+		return "{ if command -v curl >/dev/null; then curl -fsSL -o " + to + " " + shell.Quote(url) +
+			"; else wget -qO " + to + " " + shell.Quote(url) + "; fi; }"
 	}
 	commands := []string{"umask 077", fetch(r.url, part)}
 	if r.sums != "" {
 		commands = append(commands, fetch(r.sums, sums),
 			"got=$(sha256sum "+part+" | cut -d' ' -f1)",
-			"want=$(awk -v name="+quote(r.name)+` '$2 == name || $2 == "*" name { print $1 }' `+sums+")",
+			"want=$(awk -v name="+shell.Quote(r.name)+` '$2 == name || $2 == "*" name { print $1 }' `+sums+")",
 			`{ [ "$got" = "$want" ] || { echo "its SHA-256 is $got, not ${want:-listed}" >&2; false; }; }`)
 	}
-	commands = append(commands, "chmod "+mode+" "+part, "mv -f "+part+" "+quote(to))
+	commands = append(commands, "chmod "+mode+" "+part, "mv -f "+part+" "+shell.Quote(to))
 	// The status is that of what failed first.
 	return "{ " + strings.Join(commands, " && ") + "; }; status=$?; rm -f " + part + " " + sums + "; exit $status"
 }

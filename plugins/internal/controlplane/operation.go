@@ -40,8 +40,7 @@ type Operation struct {
 func (o Operation) Run(ctx context.Context) error {
 	reporter := report.New(o.ErrOut, report.Options{Mode: o.Progress})
 	defer func() { _ = reporter.Close() }()
-	terminal := report.IsTerminal(o.In)
-	confirmer := &cli.Confirmer{In: o.In, Out: o.ErrOut, Terminal: terminal, Yes: o.Yes}
+	confirmer := &cli.Confirmer{In: o.In, Out: o.ErrOut, Terminal: report.IsTerminal(o.In), Yes: o.Yes}
 	for _, warning := range o.Cluster.Warnings {
 		reporter.Warn(warning)
 	}
@@ -50,13 +49,7 @@ func (o Operation) Run(ctx context.Context) error {
 	if o.Discovery != nil {
 		connector.SSHConfig = o.Discovery.SSHConfig
 	}
-	if terminal {
-		connector.Confirm = func(ctx context.Context, key host.UnknownKey) (yes bool, err error) {
-			question := fmt.Sprintf("The %s key of %s is not known: %s. Trust it?", key.KeyType, key.Host, key.Fingerprint)
-			reporter.Prompt(func() { yes, err = confirmer.Ask(ctx, question) })
-			return yes, err
-		}
-	}
+	confirmer.Attend(connector, reporter.Prompt)
 	c, err := survey(ctx, o.Cluster, o.Settings, connectBy(connector), reporter)
 	defer c.close()
 	if err != nil {

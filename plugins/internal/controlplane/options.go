@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 	"github.com/kubectl-ha/kubectl-ha/pkg/report"
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/cli"
 	"github.com/kubectl-ha/kubectl-ha/plugins/internal/discover"
 )
@@ -100,12 +101,12 @@ func (o *Options) AskMembers() string {
 	var command strings.Builder
 	command.WriteString("kubectl etcd-members")
 	if o.File != "" {
-		command.WriteString(" -f " + word(o.File))
+		command.WriteString(" -f " + shell.Word(o.File))
 	}
 	if o.named != nil {
 		o.named.VisitAll(func(flag *pflag.Flag) {
 			if flag.Changed {
-				command.WriteString(" --" + flag.Name + " " + word(flag.Value.String()))
+				command.WriteString(" --" + flag.Name + " " + shell.Word(flag.Value.String()))
 			}
 		})
 	}

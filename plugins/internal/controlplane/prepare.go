@@ -7,10 +7,9 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // prepared lists the hosts whose name or files are to be set. Names are set on fresh hosts only: a Node cannot be
@@ -58,7 +57,7 @@ func (c *Cluster) detailPrepare(context.Context) ([]string, error) {
 func (c *Cluster) prepare(ctx context.Context) error {
 	return c.each(ctx, c.prepared(), func(ctx context.Context, m *machine) error {
 		if m.rename() {
-			name := quote(m.host.Hostname)
+			name := shell.Quote(m.host.Hostname)
 			// hostnamectl needs systemd; elsewhere the file and the kernel are told apart.
 			command := "hostnamectl set-hostname " + name + " 2>/dev/null || { echo " + name + " >/etc/hostname && hostname " + name + "; }"
 			if _, err := m.conn.Output(ctx, command, nil); err != nil {
@@ -149,7 +148,7 @@ func (m *machine) makeDir(ctx context.Context, f config.UploadFile, file string)
 	if mode == "" {
 		mode = "0755"
 	}
-	dir := quote(path.Dir(file))
+	dir := shell.Quote(path.Dir(file))
 	if _, err := m.conn.Output(ctx, "[ -d "+dir+" ] || mkdir -p -m "+mode+" "+dir, nil); err != nil {
 		return fmt.Errorf("putting file %s: %w", file, err)
 	}
@@ -162,26 +161,12 @@ func (m *machine) own(ctx context.Context, f config.UploadFile, to string, mode 
 	if perm == "" {
 		perm = octal(mode)
 	}
-	command := "chmod " + quote(perm) + " " + quote(to)
+	command := "chmod " + shell.Quote(perm) + " " + shell.Quote(to)
 	if f.User != "" || f.Group != "" {
-		command += " && chown " + quote(f.User+":"+f.Group) + " " + quote(to)
+		command += " && chown " + shell.Quote(f.User+":"+f.Group) + " " + shell.Quote(to)
 	}
 	if _, err := m.conn.Output(ctx, command, nil); err != nil {
 		return fmt.Errorf("putting file %s: %w", to, err)
 	}
 	return nil
 }
-
-// word is how a person would write it in a shell.
-func word(text string) string {
-	odd := func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:@%+=,", r)
-	}
-	if text == "" || strings.ContainsFunc(text, odd) {
-		return quote(text)
-	}
-	return text
-}
-
-// quote makes one word of a shell command.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbsession"
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // keyMarker is the comment by which the line of the syncer's key is known in a user's authorized_keys.
@@ -48,7 +49,7 @@ func (c *Cluster) lookAtAccess(ctx context.Context, b *balancer) (*access, error
 			return nil, err
 		}
 	}
-	home, err := b.conn.Output(ctx, "eval echo "+quote("~"+a.user), nil)
+	home, err := b.conn.Output(ctx, "eval echo "+shell.Quote("~"+a.user), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -200,10 +201,10 @@ func (b *balancer) grant(ctx context.Context, a *access, key ssh.PublicKey) erro
 		sum := sha256.Sum256(a.keys)
 		old = hex.EncodeToString(sum[:])
 	}
-	script := fmt.Sprintf("file=%s\nold=%s\nsize=%d\n", quote(a.file), old, len(after)) + authorizeScript
-	command := "sh -c " + quote(script)
+	script := fmt.Sprintf("file=%s\nold=%s\nsize=%d\n", shell.Quote(a.file), old, len(after)) + authorizeScript
+	command := "sh -c " + shell.Quote(script)
 	if a.user != "root" {
-		command = fmt.Sprintf("su -s /bin/sh -c %s %s", quote(script), quote(a.user))
+		command = fmt.Sprintf("su -s /bin/sh -c %s %s", shell.Quote(script), shell.Quote(a.user))
 	}
 	if _, err := b.conn.Output(ctx, command, bytes.NewReader(after)); err != nil {
 		return fmt.Errorf("writing %s: %w", a.file, err)

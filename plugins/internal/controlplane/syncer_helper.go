@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-ha/kubectl-ha/pkg/config"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/lbhelper"
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // helperPath is where ha-lb-helper lies on a load balancer.
@@ -126,7 +127,7 @@ func list[T fmt.Stringer](items []T) string {
 
 // digestOf is the SHA-256, in hexadecimal, of a file on a host; empty when there is none.
 func digestOf(ctx context.Context, conn remote, file string) (string, error) {
-	out, err := conn.Output(ctx, "[ ! -f "+quote(file)+" ] || sha256sum <"+quote(file), nil)
+	out, err := conn.Output(ctx, "[ ! -f "+shell.Quote(file)+" ] || sha256sum <"+shell.Quote(file), nil)
 	if err != nil {
 		return "", fmt.Errorf("looking at %s: %w", file, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
+	"github.com/kubectl-ha/kubectl-ha/pkg/shell"
 )
 
 // archive is an OCI archive of the syncer's image on this machine.
@@ -83,7 +84,7 @@ func (m *machine) imagePath() string {
 // that start meanwhile would be of the image before.
 func (m *machine) importImage(ctx context.Context) error {
 	_, err := m.conn.Output(ctx, fmt.Sprintf("[ ! -S /run/k0s/containerd.sock ] || %s ctr --namespace k8s.io images import %s",
-		cmp.Or(m.node.Binary, k0s.DefaultBinary), quote(m.imagePath())), nil)
+		cmp.Or(m.node.Binary, k0s.DefaultBinary), shell.Quote(m.imagePath())), nil)
 	if err != nil {
 		return fmt.Errorf("importing the syncer's image: %w", err)
 	}
@@ -124,7 +125,7 @@ func (c *Cluster) putImage(ctx context.Context, hosts []*machine) error {
 }
 
 func (m *machine) makeImageFolder(ctx context.Context) error {
-	_, err := m.conn.Output(ctx, "mkdir -p "+quote(path.Dir(m.imagePath())), nil)
+	_, err := m.conn.Output(ctx, "mkdir -p "+shell.Quote(path.Dir(m.imagePath())), nil)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package k0s
+package shell
 
 import (
 	"os/exec"
@@ -13,22 +13,30 @@ func TestAShellReadsQuotedWordsBack(t *testing.T) {
 		"", "plain", "a b", "it's", `"double"`, "`ls`", "$HOME", "~", "*", "a;b", "#c", "a\nb", "\t", `back\slash`, "!x",
 		"--labels=a=b,c=d", "ü", "'", "''", `'\''`, "-n", "a=b", "{a,b}", "[a]", "&&", ">x", "100%",
 	}
-	if got := readByShell(t, words); got != strings.Join(words, "\x00")+"\x00" {
+	for _, w := range words {
+		if got := readByShell(t, "printf '%s' "+Quote(w)); got != w {
+			t.Errorf("the shell read %q, not %q", got, w)
+		}
+	}
+	if got := readByShell(t, printed(words...)); got != strings.Join(words, "\x00")+"\x00" {
 		t.Errorf("the shell read %q", got)
 	}
 
 	property := func(text string) bool {
 		text = strings.ReplaceAll(text, "\x00", "") // no argument can hold one
-		return readByShell(t, []string{text}) == text+"\x00"
+		return readByShell(t, printed(text)) == text+"\x00"
 	}
 	if err := quick.Check(property, &quick.Config{MaxCount: 50}); err != nil {
 		t.Error(err)
 	}
 }
 
-func readByShell(t *testing.T, words []string) string {
+func printed(words ...string) (command string) {
+	return Join(append([]string{"printf", `%s\0`}, words...))
+}
+
+func readByShell(t *testing.T, command string) string {
 	t.Helper()
-	command := shellJoin(append([]string{"printf", `%s\0`}, words...))
 	out, err := exec.Command("sh", "-c", command).Output()
 	if err != nil {
 		t.Fatalf("%s: %v", command, err)
@@ -37,7 +45,7 @@ func readByShell(t *testing.T, words []string) string {
 }
 
 func TestPlainWordsAreNotQuoted(t *testing.T) {
-	got := shellJoin([]string{"/usr/local/bin/k0s", "install", "--labels=a=b,c=d", "a b"})
+	got := Join([]string{"/usr/local/bin/k0s", "install", "--labels=a=b,c=d", "a b"})
 	if want := "/usr/local/bin/k0s install --labels=a=b,c=d 'a b'"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -42,13 +42,13 @@ image: ## OCI archive of the syncer in bin/, for `k0s ctr images import` and /va
 		$(foreach arch,$(ARCHS),linux/$(arch)=$(BIN)/image/ha-syncer-$(arch))
 
 .PHONY: test
-test: ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, a browser, the lab
-	$(MAKE) -j2 --output-sync=target lint unit haproxy krew browser standin # some compile, some wait
+test: ## Everything that has to hold: lint, unit tests, real HAProxy, real krew, a browser, promtool, the lab
+	$(MAKE) -j2 --output-sync=target lint unit haproxy krew browser alerts standin # some compile, some wait
 	$(MAKE) e2e E2E_FLAGS='$(E2E_FLAGS) -short' # kills commands at fewer moments than all
 
 .PHONY: unit
 unit: ## Unit tests with the race detector
-	$(GO) vet -tags e2e,haproxy,krew,browser,bench ./...
+	$(GO) vet -tags e2e,haproxy,krew,browser,alerts,bench ./...
 	GOOS=windows $(GO) vet $(PLUGINS) # of what is released, this is furthest from Linux
 	CGO_ENABLED=1 $(GO) test -race $(PACKAGES) ./manifests/... ./test/...
 
@@ -63,6 +63,10 @@ krew: ## Install the plugins by the real krew and kubectl (KREW_ARCHIVES=dist fo
 .PHONY: browser
 browser: ## Look at the syncer's page in a headless Chromium
 	./test/browser.sh
+
+.PHONY: alerts
+alerts: ## Have Prometheus' promtool judge the syncer's alerts, and try them
+	./test/alerts.sh
 
 .PHONY: standin
 standin: ## Unit tests of the lab's stand-in for k0s

@@ -38,15 +38,23 @@ func TestMetricsOfALoadBalancerThatWasNeverReached(t *testing.T) {
 	}
 }
 
+// full is what a syncer serves that has seen everything.
+func full() string {
+	m := newMetrics()
+	const lb = "10.10.4.10:22"
+	for _, r := range []result{success, refused} {
+		m.synced(lb, outcome{result: r}, 0, time.Now())
+	}
+	m.saw(lb, haproxyWith(map[int]string{1: "up"}))
+	m.certified(lb, &wire.Certificate{})
+	m.knows(members(1))
+	m.restarts.WithLabelValues(lb).Inc()
+	return scrape(m)
+}
+
 // TestAlertsAndDashboardAskForMetricsThatThereAre holds what reads the metrics to their names.
 func TestAlertsAndDashboardAskForMetricsThatThereAre(t *testing.T) {
-	m := newMetrics()
-	m.synced("lb1:22", outcome{result: success}, 0, time.Now())
-	m.saw("lb1:22", haproxyWith(map[int]string{1: "up"}))
-	m.certified("lb1:22", &wire.Certificate{})
-	m.knows(members(1))
-	m.restarts.WithLabelValues("lb1:22").Inc()
-	have := scrape(m)
+	have := full()
 	for _, file := range []string{"prometheusrule/prometheusrule.yaml", "dashboard/ha-syncer.json"} {
 		text, err := os.ReadFile("../manifests/components/" + file)
 		if err != nil {
@@ -60,6 +68,26 @@ func TestAlertsAndDashboardAskForMetricsThatThereAre(t *testing.T) {
 			if !strings.Contains(have, "\n"+name+"{") && !strings.Contains(have, "\n"+name+" ") {
 				t.Errorf("%s asks for %s, which there is not", file, name)
 			}
+		}
+	}
+}
+
+// TestAlertsAreTestedWithSeriesThatThereAre holds the series of manifests/testdata/alerts.yaml to those that a syncer serves,
+// but for the pod's name, which Prometheus adds, and for which load balancer it is.
+func TestAlertsAreTestedWithSeriesThatThereAre(t *testing.T) {
+	text, err := os.ReadFile("../manifests/testdata/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := full()
+	series := regexp.MustCompile(`series: '(.*?),?pod="[ab]"\}'`).FindAllStringSubmatch(string(text), -1)
+	if len(series) == 0 || len(series) != strings.Count(string(text), "{series:") {
+		t.Fatalf("%d series are with a pod's name", len(series))
+	}
+	for _, match := range series {
+		want := strings.TrimSuffix(match[1]+"}", "{}")
+		if want = strings.ReplaceAll(want, "10.10.4.11", "10.10.4.10"); !strings.Contains(have, "\n"+want+" ") {
+			t.Errorf("%s is not in\n%s", want, have)
 		}
 	}
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"os"
 	"regexp"
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kubectl-ha/kubectl-ha/pkg/version"
@@ -23,7 +24,7 @@ func TestVersionIsPrintedInPlaceOfARun(t *testing.T) {
 	}
 }
 
-// TestFlagsAreDocumented holds docs/reference/ha-syncer.md to the flags that there are.
+// TestFlagsAreDocumented holds docs/reference/ha-syncer.md to the flags that there are, and their defaults.
 func TestFlagsAreDocumented(t *testing.T) {
 	var usage bytes.Buffer
 	if err := run(t.Context(), []string{"--help"}, io.Discard, &usage); !errors.Is(err, flag.ErrHelp) {
@@ -33,16 +34,14 @@ func TestFlagsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var there, documented []string
-	for _, line := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllSubmatch(usage.Bytes(), -1) {
-		there = append(there, string(line[1]))
+	there, documented := map[string]string{}, map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^  -([a-z-]+).*\n.*?(?: \(default "?([^"]*?)"?\))?$`).FindAllSubmatch(usage.Bytes(), -1) {
+		there[string(match[1])] = string(match[2])
 	}
-	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` ").FindAllSubmatch(page, -1) {
-		documented = append(documented, string(row[1]))
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (?:`([^`]*)`)?").FindAllSubmatch(page, -1) {
+		documented[string(row[1])] = string(row[2])
 	}
-	slices.Sort(there)
-	slices.Sort(documented)
-	if len(there) < 10 || !slices.Equal(there, documented) {
-		t.Errorf("the page describes the flags\n%q, ha-syncer has\n%q", documented, there)
+	if len(there) < 10 || !maps.EqualFunc(there, documented, strings.EqualFold) { // log levels are of either case
+		t.Errorf("the page describes the flags and defaults\n%q, ha-syncer has\n%q", documented, there)
 	}
 }

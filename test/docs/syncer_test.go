@@ -56,9 +56,13 @@ func addFields(to map[string]string, prefix string, of reflect.Value) {
 	}
 }
 
-// TestHelpersFlags holds docs/reference/ha-syncer.md to name the flags of ha-lb-helper, and no others.
+// TestHelpersFlags holds docs/reference/ha-syncer.md to name the flags of ha-lb-helper, and no others, and where its policy is.
 func TestHelpersFlags(t *testing.T) {
-	described := named(t, section(t, text(t, "docs/reference/ha-syncer.md"), "Flags of ha-lb-helper"), "(?m)^\\| `-([a-z]+)` \\|")
+	table := section(t, text(t, "docs/reference/ha-syncer.md"), "Flags of ha-lb-helper")
+	if row := "\n| `-policy` | `" + lbhelper.DefaultPolicyPath + "` |"; !strings.Contains(table, row) {
+		t.Errorf("the page has no row %s", row)
+	}
+	described := named(t, table, "(?m)^\\| `-([a-z]+)` \\|")
 	there := named(t, text(t, "cmd/ha-lb-helper/main.go"), `flag\.[A-Z][a-zA-Z0-9]*\("([a-z-]+)"`)
 	if !slices.Equal(described, there) {
 		t.Errorf("the page describes the flags\n%q, ha-lb-helper has\n%q", described, there)

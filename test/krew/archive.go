@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -149,10 +151,29 @@ func (a Archive) pack(root, program, to string) error {
 		}
 		files = append(files, filepath.Join(root, fmt.Sprint(file)))
 	}
-	if filepath.Ext(to) == ".zip" {
-		return writeZip(to, files)
+	at, err := committed(program)
+	if err != nil {
+		return err
 	}
-	return writeTarGz(to, files)
+	if filepath.Ext(to) == ".zip" {
+		return writeZip(to, files, at)
+	}
+	return writeTarGz(to, files, at)
+}
+
+// committed is the time of the commit that a program is made of, as the go command writes it there. With it for the time of
+// every file, the archives of one commit are the same bytes whenever they are made. It is zero without a repository.
+func committed(program string) (time.Time, error) {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.time" {
+			return time.Parse(time.RFC3339, setting.Value)
+		}
+	}
+	return time.Time{}, nil
 }
 
 // Name is the archive's file for a platform.
@@ -215,8 +236,8 @@ func copyFile(from, to string, mode os.FileMode) error {
 	return os.WriteFile(to, data, mode)
 }
 
-// writeTarGz packs files, all at the archive's top.
-func writeTarGz(path string, files []string) error {
+// writeTarGz packs files, all at the archive's top and of one time.
+func writeTarGz(path string, files []string, at time.Time) error {
 	out, err := os.Create(path)
 	if err != nil {
 		return err
@@ -224,7 +245,7 @@ func writeTarGz(path string, files []string) error {
 	compressed := gzip.NewWriter(out)
 	archive := tar.NewWriter(compressed)
 	err = eachFile(files, func(info os.FileInfo, content io.Reader) error {
-		header := &tar.Header{Name: info.Name(), Mode: int64(info.Mode().Perm()), Size: info.Size(), ModTime: info.ModTime()}
+		header := &tar.Header{Name: info.Name(), Mode: int64(info.Mode().Perm()), Size: info.Size(), ModTime: at}
 		if err := archive.WriteHeader(header); err != nil {
 			return err
 		}
@@ -234,8 +255,8 @@ func writeTarGz(path string, files []string) error {
 	return errors.Join(err, archive.Close(), compressed.Close(), out.Close())
 }
 
-// writeZip packs files, all at the archive's top.
-func writeZip(path string, files []string) error {
+// writeZip packs files, all at the archive's top and of one time.
+func writeZip(path string, files []string, at time.Time) error {
 	out, err := os.Create(path)
 	if err != nil {
 		return err
@@ -246,7 +267,7 @@ func writeZip(path string, files []string) error {
 		if err != nil {
 			return err
 		}
-		header.Method = zip.Deflate
+		header.Method, header.Modified = zip.Deflate, at
 		entry, err := archive.CreateHeader(header)
 		if err != nil {
 			return err

@@ -3,16 +3,21 @@
 package krew
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const (
@@ -67,18 +72,39 @@ func TestInstall(t *testing.T) {
 	t.Run("a manifest and an archive", func(t *testing.T) {
 		user := user.in(t)
 		for _, plugin := range plugins() {
-			manifest, err := release.Manifest(filepath.Join(root, "krew", plugin+".yaml"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(t.TempDir(), plugin+".yaml")
-			if err := os.WriteFile(file, manifest, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			file := manifestFile(t, release, plugin)
 			user.run("kubectl", "krew", "install", "--manifest", file, "--archive", filepath.Join(release.Archives, archive(plugin)))
 			user.wantsWorking(plugin, "detached/"+plugin)
 			user.run("kubectl", "krew", "uninstall", plugin)
 			user.wantsGone(plugin)
+		}
+	})
+	t.Run("platforms", func(t *testing.T) { // all of them, unless the release is a partial one
+		for _, plugin := range plugins() {
+			file := manifestFile(t, release, plugin)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m manifest
+			if err := yaml.Unmarshal(text, &m); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range m.Spec.Platforms {
+				archive, on := filepath.Join(release.Archives, path.Base(p.URI)), p.Selector.MatchLabels
+				if !isFile(archive) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s for %s/%s", plugin, on.OS, on.Arch), func(t *testing.T) {
+					user := user.on(t, on.OS, on.Arch)
+					user.run("kubectl", "krew", "install", "--manifest", file, "--archive", archive)
+					var files []string
+					for _, file := range p.Files {
+						files = append(files, file.From)
+					}
+					user.wantsInstalled(plugin, on.OS, on.Arch, files)
+				})
+			}
 		}
 	})
 	t.Run("an index of one's own", func(t *testing.T) {
@@ -132,6 +158,20 @@ func archive(plugin string) string {
 	return fmt.Sprintf("kubectl-%s_%s_%s.tar.gz", plugin, runtime.GOOS, runtime.GOARCH)
 }
 
+// manifestFile writes the manifest of a plugin to a file.
+func manifestFile(t *testing.T, release Release, plugin string) string {
+	t.Helper()
+	text, err := release.Manifest(filepath.Join(root, "krew", plugin+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), plugin+".yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // user is somebody who has kubectl and krew, and nothing else.
 type user struct {
 	t    *testing.T
@@ -177,6 +217,13 @@ func newUser(t *testing.T) *user {
 
 // in is the same user in a part of a test.
 func (u *user) in(t *testing.T) *user { return &user{t: t, krew: u.krew, env: u.env} }
+
+// on is the same user with a krew that takes this for another platform, and has a folder of its own.
+func (u *user) on(t *testing.T, goos, goarch string) *user {
+	krew := t.TempDir()
+	other := []string{"KREW_ROOT=" + krew, "KREW_OS=" + goos, "KREW_ARCH=" + goarch}
+	return &user{t: t, krew: krew, env: slices.Insert(slices.Clone(u.env), len(u.env)-1, other...)}
+}
 
 // run runs a program, which has to succeed, and returns what it prints.
 func (u *user) run(name string, args ...string) string {
@@ -234,6 +281,36 @@ func (u *user) wantsWorking(plugin, listed string) {
 	for _, name := range []string{"LICENSE", completion(plugin)} {
 		if !isFile(filepath.Join(installed, name)) {
 			u.t.Errorf("%s was not installed with %s", name, plugin)
+		}
+	}
+}
+
+// wantsInstalled wants these files of a plugin and no others, and a program of the platform where kubectl finds it.
+func (u *user) wantsInstalled(plugin, goos, goarch string, files []string) {
+	u.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(u.krew, "store", plugin, "v0.0.1"))
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	var installed []string
+	for _, entry := range entries {
+		installed = append(installed, entry.Name())
+	}
+	slices.Sort(files)
+	if !slices.Equal(installed, files) {
+		u.t.Errorf("%s was installed as %q, want %q", plugin, installed, files)
+	}
+	program := filepath.Join(u.krew, "bin", executable(plugin))
+	if goos == "windows" {
+		program += ".exe"
+	}
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	for _, want := range []debug.BuildSetting{{Key: "GOOS", Value: goos}, {Key: "GOARCH", Value: goarch}} {
+		if !slices.Contains(info.Settings, want) {
+			u.t.Errorf("%s is not for %s %s", program, want.Key, want.Value)
 		}
 	}
 }

@@ -36,7 +36,7 @@ restrict_oom_score_adj = true
 `
 
 // putHostFiles unpacks the archive that $LAB_HOST_FILES names on every host: what a real k0s needs there beyond the
-// lab's image, as image bundles.
+// lab's image: bundles of the images of pods, among them pause and that of konnectivity's agent.
 func (s *site) putHostFiles() {
 	s.t.Helper()
 	archive := os.Getenv("LAB_HOST_FILES")

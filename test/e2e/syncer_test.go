@@ -408,6 +408,7 @@ func (s *site) checkPods() {
 	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
 	s.checkAllWrong()
 	s.checkPodOfLeader()
+	s.checkPortForward()
 	scale := []byte(`{"spec":{"replicas":0}}`)
 	_, err = s.api().Client.AppsV1().Deployments(manifests.Namespace).Patch(s.t.Context(), manifests.Deployment, types.MergePatchType, scale, metav1.PatchOptions{})
 	s.must(err)
@@ -443,6 +444,46 @@ func (s *site) checkPodOfLeader() {
 	s.t.Logf("another pod leads after %v", time.Since(start))
 	s.setMaintenance(guide[1])
 	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
+}
+
+// checkPortForward looks at the page of a pod as people do, by the kubectl that is in k0s. Konnectivity's agents, which lead the
+// API server to Nodes, need some moments before they know every controller.
+func (s *site) checkPortForward() {
+	start := time.Now()
+	s.eventually("kubectl port-forward shows the page", s.pageByPortForward)
+	s.t.Logf("kubectl port-forward shows the page after %s", time.Since(start).Round(100*time.Millisecond))
+}
+
+func (s *site) pageByPortForward(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	command := exec.CommandContext(ctx, k0sExecutable, "kubectl", "--kubeconfig", s.path("kubeconfig"), "-n", manifests.Namespace,
+		"port-forward", "deployment/"+manifests.Deployment, ":8080")
+	out, err := command.StdoutPipe()
+	s.must(err)
+	said := &log{}
+	command.Stderr = said
+	s.must(command.Start())
+	defer func() {
+		cancel()
+		_ = command.Wait() // it was killed
+	}()
+	var address string
+	if _, err := fmt.Fscanf(out, "Forwarding from %s -> 8080", &address); err != nil {
+		return fmt.Errorf("%w; kubectl said: %s", err, said)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
+	s.must(err)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("%w; kubectl said: %s", err, said)
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if err == nil && !strings.Contains(string(page), s.host(guide[0]).Address().String()) {
+		err = fmt.Errorf("%s: %s", response.Status, page)
+	}
+	return err
 }
 
 // setMaintenance takes a controller out by hand, at run time.

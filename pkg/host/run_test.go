@@ -340,9 +340,9 @@ func TestFrozenConnectionIsNoticed(t *testing.T) {
 
 func TestIdleConnectionStaysUp(t *testing.T) {
 	w := newWorld(t, serverOptions{})
-	w.connector.KeepAlive = 300 * time.Millisecond
+	w.connector.KeepAlive = time.Second // three of them without an answer end it
 	h := w.connect()
-	if _, err := h.Output(context.Background(), "sleep 1.5", nil); err != nil {
+	if _, err := h.Output(context.Background(), "sleep 3.5", nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -34,10 +34,20 @@ type fact struct {
 	addresses []netip.Addr
 	// leaving says that the host is to get no connections: it is being ejected, deleted, or leaves etcd.
 	leaving bool
+	// role of an etcd member; empty where it is not known.
+	role etcdRole
 }
 
+// etcdRole is what k0s says of a member of etcd. Who leads, and who is a learner, no object tells.
+type etcdRole string
+
+const (
+	voter        etcdRole = "voter"
+	formerMember etcdRole = "has left"
+)
+
 func (f fact) equal(other fact) bool {
-	return f.kind == other.kind && f.name == other.name && f.annotated == other.annotated && f.leaving == other.leaving &&
+	return f.kind == other.kind && f.name == other.name && f.annotated == other.annotated && f.leaving == other.leaving && f.role == other.role &&
 		slices.Equal(f.addresses, other.addresses)
 }
 
@@ -71,8 +81,8 @@ type Controller struct {
 	Leaving bool
 	// Node says that it has a Node, which Events can be about.
 	Node bool
-	// Member says that k0s has an EtcdMember of it.
-	Member bool
+	// Role in etcd, as its EtcdMember says; empty where it does not.
+	Role etcdRole
 }
 
 // Desired says who belongs to the control plane: every controller that an object tells of, whatever its state. Cordoned
@@ -112,7 +122,7 @@ func Desired(facts []fact, family Family) []Controller {
 		c := &controllers[i]
 		c.Leaving = c.Leaving || f.leaving
 		c.Node = c.Node || f.kind == kindNode
-		c.Member = c.Member || f.kind == kindEtcdMember
+		c.Role = cmp.Or(c.Role, f.role)
 		if f.annotated.IsValid() || !c.Address.IsValid() {
 			c.Address = address
 		}

@@ -33,6 +33,11 @@ func (f fact) leaves() fact {
 	return f
 }
 
+func (f fact) is(role etcdRole) fact {
+	f.role = role
+	return f
+}
+
 func (f fact) at(address string) fact {
 	f.annotated = ip(address)
 	return f
@@ -46,32 +51,32 @@ func TestDesired(t *testing.T) {
 	}{
 		"nobody": {nil, AnyFamily, nil},
 		"a controller that all objects tell of": {
-			[]fact{etcdMember("cp1", "10.0.0.1"), node("cp1", "10.0.0.1"), controlNode("cp1", "10.0.0.1")}, AnyFamily,
-			[]Controller{{Name: "cp1", Address: ip("10.0.0.1"), Node: true, Member: true}},
+			[]fact{etcdMember("cp1", "10.0.0.1").is(voter), node("cp1", "10.0.0.1"), controlNode("cp1", "10.0.0.1")}, AnyFamily,
+			[]Controller{{Name: "cp1", Address: ip("10.0.0.1"), Node: true, Role: voter}},
 		},
 		"a plain controller has no Node": {
 			[]fact{controlNode("cp1", "10.0.0.1"), etcdMember("cp2", "10.0.0.2")}, AnyFamily,
-			[]Controller{{Name: "cp1", Address: ip("10.0.0.1")}, {Name: "cp2", Address: ip("10.0.0.2"), Member: true}},
+			[]Controller{{Name: "cp1", Address: ip("10.0.0.1")}, {Name: "cp2", Address: ip("10.0.0.2")}},
 		},
 		"the Node's address counts first": {
 			[]fact{etcdMember("cp1", "10.1.0.1"), controlNode("cp1", "10.2.0.1"), node("cp1", "10.3.0.1")}, AnyFamily,
-			[]Controller{{Name: "cp1", Address: ip("10.3.0.1"), Node: true, Member: true}},
+			[]Controller{{Name: "cp1", Address: ip("10.3.0.1"), Node: true}},
 		},
 		"an annotation counts before all": {
 			[]fact{node("cp1", "10.3.0.1"), etcdMember("cp1", "10.1.0.1").at("192.0.2.1")}, AnyFamily,
-			[]Controller{{Name: "cp1", Address: ip("192.0.2.1"), Node: true, Member: true}},
+			[]Controller{{Name: "cp1", Address: ip("192.0.2.1"), Node: true}},
 		},
 		"the family": {
 			[]fact{node("cp1", "10.0.0.1", "fd00::1"), node("cp2", "10.0.0.2"), etcdMember("cp2", "fd00::2"), node("cp3", "10.0.0.3")}, IPv6,
-			[]Controller{{Name: "cp1", Address: ip("fd00::1"), Node: true}, {Name: "cp2", Address: ip("fd00::2"), Node: true, Member: true}},
+			[]Controller{{Name: "cp1", Address: ip("fd00::1"), Node: true}, {Name: "cp2", Address: ip("fd00::2"), Node: true}},
 		},
 		"one object says that it leaves": {
 			[]fact{node("cp1", "10.0.0.1"), etcdMember("cp1", "10.0.0.1").leaves(), node("cp2", "10.0.0.2").leaves()}, AnyFamily,
-			[]Controller{{Name: "cp1", Address: ip("10.0.0.1"), Leaving: true, Node: true, Member: true}, {Name: "cp2", Address: ip("10.0.0.2"), Leaving: true, Node: true}},
+			[]Controller{{Name: "cp1", Address: ip("10.0.0.1"), Leaving: true, Node: true}, {Name: "cp2", Address: ip("10.0.0.2"), Leaving: true, Node: true}},
 		},
 		"objects of other names and the same address": {
 			[]fact{controlNode("cp1.example", "10.0.0.1"), etcdMember("cp1", "10.0.0.1").leaves()}, AnyFamily,
-			[]Controller{{Name: "cp1.example", Address: ip("10.0.0.1"), Leaving: true, Member: true}},
+			[]Controller{{Name: "cp1.example", Address: ip("10.0.0.1"), Leaving: true}},
 		},
 		"a worker that takes itself for a controller": {
 			[]fact{node("cp1", "10.0.0.1").at("192.0.2.1"), controlNode("cp1", "10.0.0.1"), node("a1", "10.0.9.9").at("192.0.2.1").leaves(), node("w1", "192.0.2.1").leaves()}, AnyFamily,

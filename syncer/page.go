@@ -109,7 +109,8 @@ type pageView struct {
 
 type controllerView struct {
 	Controller
-	// State is serving, leaving or, where a load balancer does not let it in yet, waiting.
+	// State is serving, leaving or, where a load balancer does not let it in yet, waiting; empty where only the replica that
+	// leads knows.
 	State string
 }
 
@@ -151,12 +152,14 @@ func (p *page) view() pageView {
 		}
 	}
 	for _, c := range controllers {
-		state := "serving"
+		state := ""
 		switch {
 		case c.Leaving:
 			state = "leaving"
 		case waiting[c.Address]:
 			state = "waiting"
+		case v.Leading:
+			state = "serving"
 		}
 		v.Controllers = append(v.Controllers, controllerView{c, state})
 	}

@@ -22,9 +22,9 @@ func pageOf(controllers ...Controller) *page {
 }
 
 var guideControllers = []Controller{
-	{Name: "k0s-at-vie-1", Address: netip.MustParseAddr("10.10.1.2"), Node: true, Member: true},
-	{Name: "k0s-ch-sion-1", Address: netip.MustParseAddr("10.10.0.2"), Node: true, Member: true},
-	{Name: "k0s-de-fra-1", Address: netip.MustParseAddr("10.10.2.2"), Member: true, Leaving: true},
+	{Name: "k0s-at-vie-1", Address: netip.MustParseAddr("10.10.1.2"), Node: true, Role: voter},
+	{Name: "k0s-ch-sion-1", Address: netip.MustParseAddr("10.10.0.2"), Node: true, Role: voter},
+	{Name: "k0s-de-fra-1", Address: netip.MustParseAddr("10.10.2.2"), Role: formerMember, Leaving: true},
 	{Name: "cp4", Address: netip.MustParseAddr("10.10.3.2")},
 }
 

@@ -157,7 +157,14 @@ func readEtcdMember(object any) (fact, error) {
 	if member.PeerAddress.IsValid() {
 		addresses = append(addresses, member.PeerAddress.Unmap())
 	}
-	return factOf(kindEtcdMember, o, addresses, member.Leaving), nil
+	f := factOf(kindEtcdMember, o, addresses, member.Leaving)
+	switch {
+	case member.Joined:
+		f.role = voter
+	case member.Left:
+		f.role = formerMember
+	}
+	return f, nil
 }
 
 func factOf(kind string, object metav1.Object, addresses []netip.Addr, leaving bool) fact {

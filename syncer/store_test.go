@@ -75,6 +75,13 @@ func TestFactsAreReadFromObjects(t *testing.T) {
 	if want := etcdMember("cp1", "10.0.0.1").leaves(); err != nil || !got.equal(want) {
 		t.Errorf("%+v, %v", got, err)
 	}
+	for status, role := range map[string]etcdRole{"True": voter, "False": formerMember, "Unknown": ""} {
+		object.Object["status"] = map[string]any{"peerAddress": "10.0.0.1", "conditions": []any{map[string]any{"type": "Joined", "status": status}}}
+		got, err = readEtcdMember(object)
+		if want := etcdMember("cp1", "10.0.0.1").leaves().is(role); err != nil || !got.equal(want) {
+			t.Errorf("Joined %s: %+v, %v", status, got, err)
+		}
+	}
 	object.Object["status"] = map[string]any{"addresses": []any{map[string]any{"type": "InternalIP", "address": "10.0.0.2"}}}
 	got, err = readControlNode(object)
 	if want := controlNode("cp1", "10.0.0.2"); err != nil || !got.equal(want) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -104,9 +106,14 @@ func (i *issuer) issue(ctx context.Context) (*wire.Renew, error) {
 
 // explainForbidden says what is missing where the API forbids it.
 func explainForbidden(err error) error {
-	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("%w: apply manifests/components/certificates, which needs Kubernetes 1.30; or run kubectl ha-init, "+
-			"which renews it in its last 30 days", err)
+	if forbidden := apierrors.APIStatus(nil); apierrors.IsForbidden(err) && errors.As(err, &forbidden) {
+		// The request's name is another one each time, and what is told of an error is to stay the same for as long as the error does.
+		text := err.Error()
+		if details := forbidden.Status().Details; details != nil && details.Name != "" {
+			text = strings.ReplaceAll(text, strconv.Quote(details.Name)+" ", "")
+		}
+		return fmt.Errorf("%s: apply manifests/components/certificates, which needs Kubernetes 1.30; or run kubectl ha-init, "+
+			"which renews it in its last 30 days", text)
 	}
 	return err
 }

@@ -75,7 +75,7 @@ func certificateStatusOf(o outcome) *CertificateStatus {
 	}
 	status := &CertificateStatus{NotAfter: metav1.NewTime(o.report.Certificate.NotAfter)}
 	if o.renewal.err != nil {
-		status.Message = o.renewal.err.Error()
+		status.Message = steady(o.renewal.err)
 	}
 	return status
 }

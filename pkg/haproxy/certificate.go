@@ -50,6 +50,9 @@ func (b *Balancer) swapClient(ctx context.Context, client []byte) (bool, error) 
 
 // replaceClient puts the certificate into the file and has the next plan reload HAProxy, unless HAProxy does not accept it.
 func (b *Balancer) replaceClient(ctx context.Context, cur *Current, client []byte) error {
+	if !cur.HasBlock { // nothing names it yet
+		return b.machine.WriteFile(ctx, b.spec.ClientFile, client, 0o600)
+	}
 	before, err := b.machine.ReadFile(ctx, b.spec.ClientFile)
 	absent := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !absent {
@@ -66,7 +69,12 @@ func (b *Balancer) replaceClient(ctx context.Context, cur *Current, client []byt
 		return nil
 	}
 	if absent {
-		return errors.Join(err, b.remove(ctx, b.spec.ClientFile))
+		err = errors.Join(err, b.remove(ctx, b.spec.ClientFile))
+	} else {
+		err = errors.Join(err, b.machine.WriteFile(ctx, b.spec.ClientFile, before, 0o600))
 	}
-	return errors.Join(err, b.machine.WriteFile(ctx, b.spec.ClientFile, before, 0o600))
+	if !cur.Unconfirmed {
+		err = errors.Join(err, b.remove(ctx, unconfirmedPath(cur.Path)))
+	}
+	return err
 }

@@ -81,6 +81,9 @@ func TestClientCertificateThatIsNotAcceptedIsTakenBack(t *testing.T) {
 	if text, err := os.ReadFile(b.spec.ClientFile); err != nil || string(text) != "old" {
 		t.Errorf("the file has %s, %v", text, err)
 	}
+	if cur, err := b.Current(t.Context()); err != nil || cur.Unconfirmed {
+		t.Errorf("HAProxy would be reloaded for nothing: %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := b.SetClientCertificate(ctx, []byte(clientCertificate)); !errors.Is(err, context.Canceled) {

@@ -9,10 +9,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	certificatesv1client "k8s.io/client-go/kubernetes/typed/certificates/v1"
 )
@@ -65,15 +68,46 @@ func sign(
 	if _, err := requests.UpdateApproval(ctx, made.Name, made, metav1.UpdateOptions{}); err != nil {
 		return nil, err
 	}
+	var refused error // which does not pass by itself
 	err = Wait(ctx, signaturePoll, func(ctx context.Context) error {
 		now, err := requests.Get(ctx, made.Name, metav1.GetOptions{})
-		if err != nil {
+		switch {
+		case apierrors.IsForbidden(err):
+			refused = err
+			return nil
+		case err != nil:
 			return err
 		}
+		if refused = refusal(now); refused == nil && len(now.Status.Certificate) == 0 {
+			return errors.New("the cluster has not signed it: see whether kube-controller-manager runs")
+		}
 		certificate = now.Status.Certificate
-		return unsigned(now)
+		return nil
 	})
-	return certificate, err
+	return certificate, errors.Join(refused, err)
+}
+
+// MayIssueClientCertificates tells whether the kubeconfig's user may do what IssueClientCertificate does; nil when he may.
+func (c *Cluster) MayIssueClientCertificates(ctx context.Context) error {
+	for _, needed := range []authorizationv1.ResourceAttributes{
+		{Verb: "create", Resource: "certificatesigningrequests"},
+		{Verb: "get", Resource: "certificatesigningrequests"},
+		{Verb: "update", Resource: "certificatesigningrequests", Subresource: "approval"},
+		{Verb: "approve", Resource: "signers", Name: certificatesv1.KubeAPIServerClientSignerName},
+	} {
+		needed.Group = certificatesv1.GroupName
+		review, err := c.Client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &needed},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return fmt.Errorf("asking the API what the kubeconfig's user may do: %w", err)
+		}
+		if !review.Status.Allowed {
+			return fmt.Errorf("the kubeconfig's user may not make client certificates (%s %s)", needed.Verb,
+				strings.TrimSuffix(needed.Resource+"/"+needed.Subresource, "/"))
+		}
+	}
+	return nil
 }
 
 // newClientRequest makes a key and a request for a certificate, in PEM. The policy in manifests/components/certificates
@@ -96,15 +130,12 @@ func newClientRequest(user string) (key, request []byte, err error) {
 	return key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: requestDER}), nil
 }
 
-// unsigned says why there is no certificate; nil when there is one.
-func unsigned(request *certificatesv1.CertificateSigningRequest) error {
+// refusal says why there will be no certificate; nil when there may be one.
+func refusal(request *certificatesv1.CertificateSigningRequest) error {
 	for _, c := range request.Status.Conditions {
 		if c.Type == certificatesv1.CertificateDenied || c.Type == certificatesv1.CertificateFailed {
 			return fmt.Errorf("the cluster refused to sign it: %s", c.Message)
 		}
-	}
-	if len(request.Status.Certificate) == 0 {
-		return errors.New("the cluster has not signed it: see whether kube-controller-manager runs")
 	}
 	return nil
 }

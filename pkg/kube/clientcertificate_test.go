@@ -16,6 +16,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -72,14 +73,21 @@ func TestWhyThereIsNoClientCertificate(t *testing.T) {
 		"nobody signs": {"none", nil, "kube-controller-manager runs"},
 		"it is denied": {"get", status(certificatesv1.CertificateDenied), "refused to sign it: too long"},
 		"it fails":     {"get", status(certificatesv1.CertificateFailed), "refused to sign it: too long"},
-		"no request":   {"create", fails, "making a client certificate for kubectl-ha-haproxy: no answer"},
-		"no approval":  {"update", fails, "making a client certificate for kubectl-ha-haproxy: no answer"},
+		"it may not be looked at": {"get", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(certificatesv1.Resource("certificatesigningrequests"), "x", errors.New("no"))
+		}, "forbidden"},
+		"no request":  {"create", fails, "making a client certificate for kubectl-ha-haproxy: no answer"},
+		"no approval": {"update", fails, "making a client certificate for kubectl-ha-haproxy: no answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := fake.NewClientset()
 			api.PrependReactor(c.verb, "*", c.answer)
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			defer cancel()
+			ctx := t.Context()
+			if c.answer == nil {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
+				defer cancel()
+			}
 			made, err := IssueClientCertificate(ctx, api.CertificatesV1().CertificateSigningRequests(), healthChecks)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, %v; want an error with %q", made, err, c.want)

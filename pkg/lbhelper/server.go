@@ -7,6 +7,7 @@
 package lbhelper
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -263,7 +264,7 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 		}
 		return &wire.Applied{Report: *s.report(ctx, current)}, nil
 	}
-	if !current.Running {
+	if !current.Running && !emptied(current) {
 		return nil, &wire.Error{Kind: wire.Stopped, Message: "HAProxy does not run: start it with `systemctl start haproxy`"}
 	}
 	if plan.Actions[0].Kind != haproxy.ActWrite {
@@ -291,6 +292,12 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 		return nil, err
 	}
 	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *s.report(ctx, current)}, nil
+}
+
+// emptied tells whether HAProxy has a file without a word in it, as on a host that was rebuilt: it does not start with that,
+// so nobody can have stopped it on purpose, and nobody but us can start it.
+func emptied(current *haproxy.Current) bool {
+	return current.Config != nil && len(bytes.TrimSpace(current.Config)) == 0
 }
 
 // checkFile sees, once for each content, that HAProxy would start with the file as it is, before anything is changed at run

@@ -372,6 +372,15 @@ func TestHAProxyThatWasRestartedOrEditedIsPutRight(t *testing.T) {
 	if _, err := h.Apply(t.Context(), controllers(1)); wire.KindOf(err) != wire.Stopped {
 		t.Errorf("%v", err)
 	}
+
+	// It cannot be started with an empty file.
+	if err := os.WriteFile(h.policy.ConfigPath, []byte("\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if applied := h.apply(1, 2); !applied.Reloaded {
+		t.Errorf("%+v", applied)
+	}
+	h.awaitUp(1, 2)
 }
 
 func TestHAProxyThatSomebodyElseChangesIsWaitedFor(t *testing.T) {

@@ -41,7 +41,7 @@ func isStoppedUnit(exitCode int) bool { return exitCode == 3 || exitCode == 4 }
 // isStoppedService tells whether rc-service has answered: a shell ends with 127 when there is no such command.
 func isStoppedService(exitCode int) bool { return exitCode != 127 }
 
-// Start would start it; the helper refuses before it comes to that.
+// Start starts it; the helper refuses before it comes to that, unless its file is empty.
 func (s service) Start(ctx context.Context) error { return s.do(ctx, "start") }
 
 // Reload lets HAProxy read its file.

@@ -37,6 +37,9 @@ func (c *Cluster) lookAtCertificate(ctx context.Context, b *balancer) error {
 	return nil
 }
 
+// needsCertificate tells whether this run makes one.
+func (b *balancer) needsCertificate() bool { return !b.certified || b.renew }
+
 func unlessAbsent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -56,7 +59,7 @@ func (c *Cluster) skipRenewal(context.Context) (string, error) {
 	if c.file.LoadBalancer.Check != config.CheckReadyz {
 		return "the file asks for check: " + string(c.file.LoadBalancer.Check), nil
 	}
-	if slices.ContainsFunc(c.balancers, func(b *balancer) bool { return !b.certified || b.renew }) {
+	if slices.ContainsFunc(c.balancers, (*balancer).needsCertificate) {
 		return "", nil
 	}
 	return "it is valid for a while", nil
@@ -86,17 +89,16 @@ func (c *Cluster) certify(ctx context.Context) error {
 		return err
 	}
 	err = c.eachBalancer(ctx, func(ctx context.Context, b *balancer) error {
-		if b.certified && !b.renew {
+		if !b.needsCertificate() {
 			return nil
 		}
 		client, err := c.issue(ctx)
 		if err != nil {
 			return err
 		}
-		if b.renew { // its configuration stays the same, so nothing else makes it read the new one
-			if err := c.balancer(b).Unconfirm(ctx); err != nil {
-				return err
-			}
+		// Its configuration may stay the same, and then nothing else makes it read the new one.
+		if err := c.balancer(b).Unconfirm(ctx); err != nil {
+			return err
 		}
 		if err := b.putCertificate(ctx, ca, client); err != nil {
 			return fmt.Errorf("giving HAProxy its client certificate: %w", err)

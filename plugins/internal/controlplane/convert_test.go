@@ -188,24 +188,28 @@ func TestCertificateThatWasHalfWrittenDoesNotCount(t *testing.T) {
 // HAProxy goes on with the old certificate until it is reloaded. Killed before that, the next run has to know of it: by
 // then the certificate on the disk is good for a year.
 func TestRenewedCertificateIsReadWhoeverIsKilled(t *testing.T) {
-	w := newWorld(t, guideFile)
-	w.controlPlane("10.10.0.2")
-	lb := w.hosts["10.10.4.10"]
-	lb.files["/etc/haproxy/haproxy.cfg"] = "global\n"
-	lb.files["/etc/kubectl-ha/ca.crt"] = testCA
-	lb.files["/etc/kubectl-ha/client.pem"] = clientCertificate(t, 29)
-	cluster := w.survey()
-	cluster.api = &api{kube: signing()}
-	if err := cluster.lookAtCertificate(t.Context(), cluster.balancers[0]); err != nil || !cluster.balancers[0].renew {
-		t.Fatalf("not to be renewed: %v", err)
-	}
-	if err := cluster.certify(t.Context()); err == nil {
-		t.Fatal("this HAProxy cannot be reloaded")
-	}
-	mark, renewed := "write /etc/haproxy/haproxy.cfg.kubectl-ha-unconfirmed", "write /etc/kubectl-ha/client.pem"
-	did := lb.did()
-	if before, _, found := strings.Cut(did, renewed); !found || !strings.Contains(before, mark) || strings.Contains(did, "\nreload haproxy\nwrite") {
-		t.Errorf("did:\n%s", did)
+	for name, days := range map[string]int{"it ends soon": 29, "it is over": -1} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, guideFile)
+			w.controlPlane("10.10.0.2")
+			lb := w.hosts["10.10.4.10"]
+			lb.files["/etc/haproxy/haproxy.cfg"] = "global\n"
+			lb.files["/etc/kubectl-ha/ca.crt"] = testCA
+			lb.files["/etc/kubectl-ha/client.pem"] = clientCertificate(t, days)
+			cluster := w.survey()
+			cluster.api = &api{kube: signing()}
+			if err := cluster.lookAtCertificate(t.Context(), cluster.balancers[0]); err != nil || !cluster.balancers[0].needsCertificate() {
+				t.Fatalf("not to be renewed: %v", err)
+			}
+			if err := cluster.certify(t.Context()); err == nil {
+				t.Fatal("this HAProxy cannot be reloaded")
+			}
+			mark, renewed := "write /etc/haproxy/haproxy.cfg.kubectl-ha-unconfirmed", "write /etc/kubectl-ha/client.pem"
+			did := lb.did()
+			if before, _, found := strings.Cut(did, renewed); !found || !strings.Contains(before, mark) || strings.Contains(did, "\nreload haproxy\nwrite") {
+				t.Errorf("did:\n%s", did)
+			}
+		})
 	}
 }
 

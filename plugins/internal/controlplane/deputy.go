@@ -165,6 +165,31 @@ func (c *Cluster) checkDeputy(ctx context.Context) []error {
 	if err := c.api.kube.MayCreateControllerTokens(ctx); err != nil {
 		problems = append(problems, fmt.Errorf("%w that could make the join token: %w", errNoController, err))
 	}
+	return append(problems, c.checkIssuing(ctx)...)
+}
+
+// checkIssuing sees whether the kubeconfig's user may make the certificates of the health checks that are to be made. One
+// that is still valid stays where he may not.
+func (c *Cluster) checkIssuing(ctx context.Context) []error {
+	if c.file.LoadBalancer.Check != config.CheckReadyz || !slices.ContainsFunc(c.balancers, (*balancer).needsCertificate) {
+		return nil
+	}
+	err := c.api.kube.MayIssueClientCertificates(ctx)
+	if err == nil {
+		return nil
+	}
+	var problems []error
+	for _, b := range c.balancers {
+		switch {
+		case !b.certified:
+			problems = append(problems, fmt.Errorf("%s: it has no valid client certificate of this cluster for its health checks, "+
+				"and %w: use the kubeconfig of an administrator", b.conn.Name(), err))
+		case b.renew:
+			b.renew = false
+			c.report.Warn(fmt.Sprintf("%s: the client certificate of its health checks ends soon, and %v: a run with the "+
+				"kubeconfig of an administrator renews it", b.conn.Name(), err))
+		}
+	}
 	return problems
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,9 +77,11 @@ func unreached(t *testing.T, objects ...runtime.Object) (*world, *kube.Cluster) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	user.Client = mostlyFake{fake.NewClientset(&corev1.ConfigMap{
+	client := mostlyFake{fake.NewClientset(&corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": string(ca)},
 	}), user.Client}
+	allowCertificates(client, true)
+	user.Client = client
 	user.Dynamic = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
 		kube.EtcdMembersResource(): "EtcdMemberList", kube.ControlNodesResource(): "ControlNodeList",
 		{Group: "autopilot.k0sproject.io", Version: "v1beta2", Resource: "plans"}: "PlanList",
@@ -95,6 +98,13 @@ type mostlyFake struct {
 }
 
 func (f mostlyFake) Discovery() discovery.DiscoveryInterface { return f.real.Discovery() }
+
+// allowCertificates lets the user make client certificates, or not.
+func allowCertificates(client mostlyFake, allowed bool) {
+	client.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, &authorizationv1.SelfSubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: allowed}}, nil
+	})
+}
 
 // refuseCreating makes the API fail to create objects of a resource.
 func refuseCreating(t *testing.T, user *kube.Cluster, resource string, err error) {
@@ -234,7 +244,14 @@ func TestADeputyMakesCertificatesByTheUsersKubeconfig(t *testing.T) {
 	if key := "-----BEGIN PRIVATE KEY-----"; !c.balancers[0].certified || !strings.Contains(files["/etc/kubectl-ha/client.pem"], key) {
 		t.Errorf("certified %v: %v", c.balancers[0].certified, files)
 	}
+	allowCertificates(client, false)
+	c.balancers[0].certified, c.balancers[0].renew = true, true
+	expectProblems(t, c.checkIssuing(t.Context()))
+	if c.balancers[0].renew || !strings.Contains(w.err.String(), "may not make client certificates (create certificatesigningrequests)") {
+		t.Errorf("said %q", w.err)
+	}
 	c.balancers[0].certified = false
+	expectProblems(t, c.checkIssuing(t.Context()), "it has no valid client certificate of this cluster for its health checks, and the kubeconfig's user may not")
 	refuseCreating(t, c.settings.UserAPI, "certificatesigningrequests",
 		apierrors.NewForbidden(schema.GroupResource{Resource: "certificatesigningrequests"}, "x", errors.New("no")))
 	if err := c.certify(t.Context()); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "an administrator") {

@@ -14,6 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,7 +96,35 @@ func TestComponentsGoWithTheBase(t *testing.T) {
 	}
 }
 
+// TestTheNetworkPolicyIsForThePods holds it to the pods that there are, and to the ports that they need.
+func TestTheNetworkPolicyIsForThePods(t *testing.T) {
+	built := build(t, "networkpolicy")
+	policy := objects[networkingv1.NetworkPolicy](t, built, "NetworkPolicy")[0]
+	deployment := objects[appsv1.Deployment](t, built, "Deployment")[0]
+	if pods := labels.Set(deployment.Spec.Template.Labels); policy.Namespace != deployment.Namespace ||
+		!labels.SelectorFromSet(policy.Spec.PodSelector.MatchLabels).Matches(pods) || len(policy.Spec.PodSelector.MatchLabels) == 0 {
+		t.Errorf("%s/%v selects none of %s/%v", policy.Namespace, policy.Spec.PodSelector, deployment.Namespace, pods)
+	}
+	var out []string
+	for _, rule := range policy.Spec.Egress {
+		for _, port := range rule.Ports {
+			out = append(out, fmt.Sprintf("%s %s", *port.Protocol, port.Port))
+		}
+	}
+	if want := []string{"TCP 22", "TCP 6443", "TCP 443", "UDP 53", "TCP 53"}; !slices.Equal(out, want) {
+		t.Errorf("it lets them reach %q, want %q", out, want)
+	}
+	served := deployment.Spec.Template.Spec.Containers[0].Ports[0].ContainerPort
+	if in := policy.Spec.Ingress; len(in) != 1 || len(in[0].Ports) != 1 || in[0].Ports[0].Port.IntVal != served {
+		t.Errorf("it lets in %+v, and they serve on %d", in, served)
+	}
+}
+
 func TestPodsAreRestricted(t *testing.T) {
+	namespace := objects[corev1.Namespace](t, build(t), "Namespace")[0]
+	if level := namespace.Labels["pod-security.kubernetes.io/enforce"]; level != "restricted" {
+		t.Errorf("the namespace enforces %q", level)
+	}
 	deployments := objects[appsv1.Deployment](t, build(t), "Deployment")
 	if len(deployments) != 1 {
 		t.Fatalf("%d Deployments", len(deployments))

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&o.APIPort, "api-port", syncer.DefaultAPIPort, "port of the API servers")
 	flags.StringVar(&o.APIServerName, "api-server-name", syncer.DefaultAPIServerName, "name that the certificate of every API server has")
 	flags.StringVar((*string)(&o.Family), "address-family", string(syncer.AnyFamily), "any, ipv4 or ipv6: which of a controller's addresses HAProxy connects to")
-	flags.StringVar(&o.Listen, "listen", syncer.DefaultListen, "address of /healthz, /readyz and /metrics")
+	flags.StringVar(&o.Listen, "listen", syncer.DefaultListen, "address of the page, /healthz, /readyz and /metrics")
 	flags.DurationVar(&o.Resync, "resync", syncer.DefaultResync, "how often every HAProxy is looked at without a reason")
 	flags.DurationVar(&o.Debounce, "debounce", syncer.DefaultDebounce, "how long events are gathered")
 	flags.TextVar(&level, "log-level", level, "debug, info, warn or error")

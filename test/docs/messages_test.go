@@ -44,11 +44,15 @@ func (s source) judging() bool {
 	folder, file := filepath.Base(filepath.Dir(s.path)), filepath.Base(s.path)
 	switch folder {
 	case "controlplane":
-		return slices.Contains([]string{"preflight.go", "grow.go", "removal.go"}, file)
+		return slices.Contains([]string{"preflight.go", "grow.go", "removal.go", "certificate.go"}, file)
 	case "etcd":
 		return slices.Contains([]string{"rules.go", "grow.go", "member.go"}, file)
 	case "lbhelper":
-		return file == "policy.go"
+		return slices.Contains([]string{"policy.go", "certificate.go"}, file)
+	case "kube":
+		return file == "clientcertificate.go"
+	case "syncer":
+		return file == "certificate.go"
 	}
 	return false
 }

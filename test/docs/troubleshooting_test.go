@@ -18,7 +18,7 @@ var explainedElsewhere = map[string]string{
 	"config.Problem":        "names file, line and field, which docs/reference/cluster-file.md describes",
 	"config.Problems":       "is a list of them",
 	"haproxy.ConflictError": "is a list of haproxy.Conflict, whose texts are on the page",
-	"host.lockedError":      "says why a private key cannot be opened: the commands ask for no passphrase, of which the page speaks",
+	"host.lockedError":      "says why a private key cannot be opened, in texts that are on the page",
 	"host.unknownKeyError":  "is what is asked about; where the answer is no, ErrUnknownHostKey is said",
 }
 

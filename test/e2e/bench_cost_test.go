@@ -34,6 +34,8 @@ const (
 	// heartbeat is how often each worker reports its status. Kubelets do so every five minutes when nothing changes, and
 	// renew a Lease in between, which nobody here watches.
 	heartbeat = 10 * time.Second
+	// minReports is how many of them a second make a measurement; a slow machine sends fewer than are due.
+	minReports = 50
 	// senders is how many heartbeats are under way at the same time.
 	senders = 16
 )
@@ -75,6 +77,9 @@ func (b *bench) observe(workers int) (peak int64) {
 	peak = peakMemory(b.t, strconv.Itoa(p.pid))
 	b.t.Logf("%d workers, %.0f reports of their status a second (%d failed): at most %.1f MiB of memory, %.2f %% of a core, %d looks at HAProxy, "+
 		"%d lines in the helper's log", workers, float64(sent)/observed.Seconds(), failed, float64(peak)/(1<<20), 100*share, looks, b.helperLines()-said)
+	if rate := float64(sent) / observed.Seconds(); failed > 0 || workers > 0 && rate < minReports {
+		b.t.Errorf("%d workers reported their status %.0f times a second, and %d times in vain", workers, rate, failed)
+	}
 	if looks > resynced {
 		b.t.Errorf("with %d workers it looked at HAProxy %d times, more than %d: reports of a status are no reason", workers, looks, resynced)
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,10 +48,17 @@ func (s *site) ejectUnderLoad(args ...string) {
 // underLoad expects that no request through the load balancer fails while something is done.
 func (s *site) underLoad(act func()) {
 	s.t.Helper()
+	s.underLoadAt(s.lbAddress(), act)
+}
+
+// underLoadAt expects it of the load balancer at the address, wherever the kubeconfig leads.
+func (s *site) underLoadAt(balancer string, act func()) {
+	s.t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", s.path("kubeconfig"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	config.Host = "https://" + net.JoinHostPort(balancer, "6443")
 	load, err := apiload.Start(s.t.Context(), apiload.Defaults(config))
 	if err != nil {
 		s.t.Fatal(err)

@@ -87,7 +87,7 @@ func (s *site) everything() string {
 	s.t.Helper()
 	var b strings.Builder
 	for _, h := range s.Hosts() {
-		out, err := h.Exec(s.t.Context(), `find /etc/k0s /etc/haproxy /usr/local/bin /var/lib/k0s /etc/systemd/system `+
+		out, err := h.Exec(s.t.Context(), `find /etc/k0s /etc/haproxy /etc/kubectl-ha /etc/sudoers.d /root/.ssh /usr/local/bin /usr/local/lib/kubectl-ha /var/lib/k0s /etc/systemd/system `+
 			`-type f -printf '%p %s %T@\n' 2>/dev/null | sort; hostname; dpkg -l haproxy 2>/dev/null | tail -1`, nil)
 		if err != nil {
 			out = "is down"

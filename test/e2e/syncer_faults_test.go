@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubectl-ha/kubectl-ha/manifests"
 	"github.com/kubectl-ha/kubectl-ha/pkg/haproxy"
 	"github.com/kubectl-ha/kubectl-ha/pkg/kube"
 )
@@ -55,28 +56,35 @@ func TestSyncerFaults(t *testing.T) {
 	r.running = r.start("one")
 	r.awaitWell()
 	for _, c := range []struct {
-		name string
-		test func(r *syncerRig)
+		name   string
+		test   func(r *syncerRig)
+		serves bool // the first load balancer, all the time
 	}{
-		{"HAProxy is stopped", (*syncerRig).stopped},
-		{"the file is broken by hand", (*syncerRig).brokenByHand},
-		{"the file is emptied", (*syncerRig).emptied},
-		{"HAProxy is installed anew", (*syncerRig).reinstalled},
-		{"the disk is full", (*syncerRig).diskFull},
-		{"a host hangs", (*syncerRig).frozen},
-		{"a host shows another key", (*syncerRig).hostKeyChanged},
-		{"the API is away", (*syncerRig).apiAway},
-		{"the API knows nobody", (*syncerRig).nobody},
-		{"the leader's clock jumps", (*syncerRig).clockJumps},
-		{"the leader is killed in the middle of a change", (*syncerRig).leaderKilled},
-		{"a host is set up anew", (*syncerRig).rebuilt},
+		{"HAProxy is stopped", (*syncerRig).stopped, false},
+		{"the file is broken by hand", (*syncerRig).brokenByHand, true},
+		{"the file is emptied", (*syncerRig).emptied, true},
+		{"the file is emptied and HAProxy does not start", (*syncerRig).emptiedAndStopped, false},
+		{"HAProxy is installed anew", (*syncerRig).reinstalled, true},
+		{"the disk is full", (*syncerRig).diskFull, true},
+		{"a host hangs", (*syncerRig).frozen, false},
+		{"a host shows another key", (*syncerRig).hostKeyChanged, true},
+		{"the API is away", (*syncerRig).apiAway, true},
+		{"the API knows nobody", (*syncerRig).nobody, false},
+		{"the leader's clock jumps", (*syncerRig).clockJumps, true},
+		{"the leader is killed in the middle of a change", (*syncerRig).leaderKilled, true},
+		{"a host is rebuilt and keeps what the syncer needs", (*syncerRig).rebuilt, true},
+		{"a host is set up anew", (*syncerRig).setUpAnew, true},
 	} {
 		well := true // as a part that is not asked for leaves it
 		t.Run(c.name, func(t *testing.T) {
 			well = false
 			inner := *r
 			inner.site = s.in(t)
-			c.test(&inner)
+			if c.serves {
+				inner.underLoadAt(r.lbAddress(), func() { c.test(&inner) })
+			} else {
+				c.test(&inner)
+			}
 			r.running = inner.running
 			inner.awaitWell()
 			well = true
@@ -225,7 +233,7 @@ func (r *syncerRig) awaitWell() {
 		r.awaitStatus(balancer, kube.SyncerSuccess)
 		r.checkServers(balancer, guide[0], r.spare)
 		r.eventually("nothing is left behind", func(context.Context) error {
-			if left := r.sh(balancer, "cd /etc/haproxy && ls -d haproxy.cfg?* 2>/dev/null || true"); left != "" {
+			if left := r.sh(balancer, "ls -d /etc/haproxy/haproxy.cfg?* /etc/kubectl-ha/*.part-* 2>/dev/null || true"); left != "" {
 				return errors.New(left)
 			}
 			return nil
@@ -241,13 +249,13 @@ func (r *syncerRig) serves(balancer string) {
 	}
 }
 
-// configOf is all that is in HAProxy's folder, but for what is there while a file is looked at.
+// configOf is all that is in HAProxy's folder and in ours, but for what is there while a file is looked at.
 func (r *syncerRig) configOf(balancer string) string {
 	r.t.Helper()
-	return r.sh(balancer, "cd /etc/haproxy && find . -type f ! -name fill ! -name 'haproxy.cfg?*' -exec sha256sum {} + | sort -k2; stat -c '%i %Y' haproxy.cfg")
+	return r.sh(balancer, "cd /etc/haproxy && find . /etc/kubectl-ha -type f ! -name fill ! -name 'haproxy.cfg?*' -exec sha256sum {} + | sort -k2; stat -c '%i %Y' haproxy.cfg")
 }
 
-// unchanged sees that nothing has changed HAProxy's folder.
+// unchanged sees that nothing has changed these.
 func (r *syncerRig) unchanged(balancer, before string) {
 	r.t.Helper()
 	if after := r.configOf(balancer); after != before {
@@ -298,26 +306,43 @@ func (r *syncerRig) brokenByHand() {
 	r.mark(false)
 }
 
-// emptied leaves nothing of the file, and then what the distribution brings.
+// emptied leaves nothing of the file, and then what the distribution brings, while HAProxy goes on with what it has.
 func (r *syncerRig) emptied() {
-	users := []byte("global\n    maxconn 1000\n\ndefaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n")
-	for _, content := range [][]byte{nil, users} {
-		r.must(r.host(loadBalancer).WriteFile(r.t.Context(), haproxyConfig, content, 0o644))
-		r.eventually("the block is there again", func(ctx context.Context) error {
-			file, err := r.host(loadBalancer).ReadFile(ctx, haproxyConfig)
-			switch {
-			case err != nil:
-				return err
-			case !bytes.HasPrefix(file, content):
-				return fmt.Errorf("the user's part became:\n%s", file)
-			case !bytes.Contains(file, []byte("# END kubectl-ha")):
-				return errors.New("it has no block")
-			}
-			return nil
-		})
+	users := "global\n    maxconn 1000\n\ndefaults\n    mode http\n    timeout connect 5s\n    timeout client 50s\n    timeout server 50s\n"
+	for _, content := range []string{"", users} {
+		r.must(r.host(loadBalancer).WriteFile(r.t.Context(), haproxyConfig, []byte(content), 0o644))
+		r.awaitBlock(content)
 		r.awaitWell()
 	}
 }
+
+// emptiedAndStopped leaves nothing of the file and of the client certificate, with which HAProxy does not start.
+func (r *syncerRig) emptiedAndStopped() {
+	r.sh(loadBalancer, "rm "+haproxy.DefaultClientFile+" && : >"+haproxyConfig+" && ! systemctl restart haproxy")
+	r.awaitBlock("")
+	r.t.Logf("right again after %s", r.awaitServer(loadBalancer, r.spare, "UP"))
+	r.checkIssuer(loadBalancer, syncerUser)
+}
+
+// awaitBlock waits until the first load balancer's file has our block after a user's part.
+func (r *syncerRig) awaitBlock(users string) {
+	r.t.Helper()
+	r.eventually("the block is there again", func(ctx context.Context) error {
+		file, err := r.host(loadBalancer).ReadFile(ctx, haproxyConfig)
+		switch {
+		case err != nil:
+			return err
+		case !strings.HasPrefix(string(file), users):
+			return fmt.Errorf("the user's part became:\n%s", file)
+		case !bytes.Contains(file, []byte("# END kubectl-ha")):
+			return errors.New("it has no block")
+		}
+		return nil
+	})
+}
+
+// syncerUser is who the syncer is to the API.
+const syncerUser = "system:serviceaccount:kubectl-ha:ha-syncer"
 
 // reinstalled leaves nothing of HAProxy and its folder, nor of the client certificate, and what the distribution brings then.
 func (r *syncerRig) reinstalled() {
@@ -325,7 +350,7 @@ func (r *syncerRig) reinstalled() {
 	r.awaitStatus(secondBalancer, "stopped", "systemctl start haproxy")
 	r.sh(secondBalancer, "apt-get update -qq && apt-get install -qq --no-install-recommends haproxy && systemctl is-active haproxy")
 	r.t.Logf("right again %s after it was installed", r.awaitServer(secondBalancer, r.spare, "UP"))
-	r.checkIssuer(secondBalancer, "system:serviceaccount:kubectl-ha:ha-syncer")
+	r.checkIssuer(secondBalancer, syncerUser)
 }
 
 func (r *syncerRig) diskFull() {
@@ -481,17 +506,51 @@ func (r *syncerRig) leaderKilled() {
 	}
 }
 
-// rebuilt makes a load balancer a new machine: the key is not known there, and ha-init sets it up again.
+// rebuilt makes a load balancer a new machine that keeps its host keys, as the lab's do, and what lets the syncer in and says
+// what it may do, as one does that is made from an image or by configuration management: nobody has to help.
 func (r *syncerRig) rebuilt() {
+	r.sh(secondBalancer, "tar -cf /root/kept.tar -C / root/.ssh/authorized_keys usr/local/lib/kubectl-ha etc/kubectl-ha")
+	kept, err := r.host(secondBalancer).ReadFile(r.t.Context(), "/root/kept.tar")
+	r.must(err)
+	r.must(r.host(secondBalancer).Reset(r.t.Context()))
+	_, err = r.host(secondBalancer).Exec(r.t.Context(), "tar -x -C /", bytes.NewReader(kept))
+	r.must(err)
+	r.t.Logf("right again after %s", r.awaitServer(secondBalancer, r.spare, "UP"))
+}
+
+// setUpAnew makes a load balancer a new machine: the key is not known there, it shows another host key, and ha-init sets it up
+// again.
+func (r *syncerRig) setUpAnew() {
 	r.must(r.host(secondBalancer).Reset(r.t.Context()))
 	r.mark(true)
 	r.awaitServer(loadBalancer, r.spare, "MAINT")
 	r.awaitStatus(secondBalancer, "error", "unable to authenticate")
 	r.mark(false)
 	r.awaitServer(loadBalancer, r.spare, "UP")
+	r.renewHostKey(secondBalancer)
 	r.askAt(r.host(guide[0]).Address().String(), r.lbAddress())
 	r.mustInit()
+	r.running.stop() // its known_hosts are the test's: a pod is started anew when the Secret changes
+	r.running = r.start("one")
 	r.mark(true) // an event does not wait for the next attempt
 	r.awaitServer(secondBalancer, r.spare, "MAINT")
 	r.mark(false)
+	secret, err := r.api().Client.CoreV1().Secrets(manifests.Namespace).Get(r.t.Context(), manifests.Secret, metav1.GetOptions{})
+	r.must(err)
+	if key := r.hostKey(secondBalancer); !bytes.Contains(secret.Data[manifests.SecretKnownHosts], []byte(key)) {
+		r.t.Errorf("the Secret does not know %s", key)
+	}
+}
+
+func (s *site) hostKey(name string) string {
+	return strings.Fields(s.sh(name, "cat /etc/ssh/ssh_host_ed25519_key.pub"))[1]
+}
+
+// renewHostKey gives a host another key, of which the administrator knows.
+func (s *site) renewHostKey(name string) {
+	before := s.hostKey(name)
+	s.sh(name, "rm /etc/ssh/ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key && systemctl restart ssh")
+	known, err := os.ReadFile(s.KnownHosts())
+	s.must(err)
+	s.must(os.WriteFile(s.KnownHosts(), bytes.ReplaceAll(known, []byte(before), []byte(s.hostKey(name))), 0o600))
 }

@@ -446,6 +446,35 @@ func (s *site) checkPodOfLeader() {
 	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
 }
 
+// checkOverlay installs it anew by kubectl apply -k, as people do who do without ha-init.
+func (s *site) checkOverlay(user string) {
+	folder, err := filepath.EvalSymlinks(filepath.Dir(s.path("overlay")))
+	s.must(err)
+	folder = filepath.Join(folder, "overlay")
+	s.must(os.MkdirAll(folder, 0o700))
+	up, err := filepath.Rel(folder, absolute(s.t, "../../manifests"))
+	s.must(err)
+	overlay := fmt.Sprintf("resources: [%[1]s/base]\ncomponents: [%[1]s/components/certificates, %[1]s/components/networkpolicy]\n"+
+		"images: [{name: kubectl-ha/ha-syncer, newTag: e2e}]\nconfigMapGenerator:\n- name: ha-syncer-config\n  namespace: %[2]s\n"+
+		"  behavior: merge\n  literals: [loadBalancers=%[3]s@%[4]s]\n", up, manifests.Namespace, user, s.lbAddress())
+	s.must(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(overlay), 0o600))
+	deployments := s.api().Client.AppsV1().Deployments(manifests.Namespace)
+	s.must(deployments.Delete(s.t.Context(), manifests.Deployment, metav1.DeleteOptions{}))
+	out, err := exec.CommandContext(s.t.Context(), k0sExecutable, "kubectl", "--kubeconfig", s.path("kubeconfig"), "apply", "-k", folder).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("kubectl apply -k: %v\n%s", err, out)
+	}
+	s.eventually("its pods are ready", func(ctx context.Context) error {
+		d, err := deployments.Get(ctx, manifests.Deployment, metav1.GetOptions{})
+		if err == nil && d.Status.ReadyReplicas != 2 {
+			err = fmt.Errorf("%d are", d.Status.ReadyReplicas)
+		}
+		return err
+	})
+	s.setMaintenance(guide[1])
+	s.t.Logf("healed after %v", s.awaitState(guide[1], "UP"))
+}
+
 // checkPortForward looks at the page of a pod as people do, by the kubectl that is in k0s. Konnectivity's agents, which lead the
 // API server to Nodes, need some moments before they know every controller.
 func (s *site) checkPortForward() {
@@ -629,6 +658,7 @@ func TestSyncer(t *testing.T) {
 		}
 		if s.runsContainers() {
 			s.checkPods()
+			s.checkOverlay("ops")
 		}
 	})
 }

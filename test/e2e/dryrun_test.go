@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/kubectl-ha/kubectl-ha/pkg/k0s"
 	"github.com/kubectl-ha/kubectl-ha/test/terminal"
 )
 
@@ -31,7 +32,11 @@ func TestADryRunPrintsThePlanThatARunExecutes(t *testing.T) {
 	if promised := added(haproxyConfig, dry.stdout); promised == "" || !strings.Contains(file, promised) {
 		t.Errorf("the plan promised\n%s\nand the file is\n%s", promised, file)
 	}
-	s.checkK0sKubectl()
+	last := s.sh(guide[len(guide)-1], "cat "+k0s.ConfigPath)
+	if promised := added(k0s.ConfigPath, dry.stdout); promised != last {
+		t.Errorf("the plan promised\n%s\nand the last k0s.yaml is\n%s", promised, last)
+	}
+	t.Run("by k0s kubectl", func(t *testing.T) { s.in(t).checkK0sKubectl() })
 }
 
 // added is what the last diff of a file in a tree adds to it.

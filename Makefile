@@ -100,6 +100,10 @@ recordings: build ## Record docs/recordings/*.svg anew, from real runs on the la
 bench-init: build ## Time ha-init beside the bare minimum done by hand
 	./test/bench-init.sh
 
+.PHONY: bench-help
+bench-help: build ## Time the plugins' --help
+	./test/bench-help.sh
+
 .PHONY: bench-eject
 bench-eject: build ## Time ha-eject and ha-join beside the bare commands done by hand
 	./test/bench-eject.sh

@@ -294,8 +294,8 @@ func (s *Server) apply(ctx context.Context, request *wire.Apply) (*wire.Applied,
 	return &wire.Applied{Actions: plan.Lines(), Reloaded: plan.Reloads(), Report: *s.report(ctx, current)}, nil
 }
 
-// emptied tells whether HAProxy has a file without a word in it, as on a host that was rebuilt: it does not start with that,
-// so nobody can have stopped it on purpose, and nobody but us can start it.
+// emptied tells whether HAProxy has a file without a word in it, as on a host that was rebuilt. Where it is not given a master
+// socket, it does not start with that; and who wants it to be stopped has no reason to empty its file.
 func emptied(current *haproxy.Current) bool {
 	return current.Config != nil && len(bytes.TrimSpace(current.Config)) == 0
 }

@@ -373,7 +373,7 @@ func TestHAProxyThatWasRestartedOrEditedIsPutRight(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
-	// It cannot be started with an empty file.
+	// Nobody else can start it with an empty file.
 	if err := os.WriteFile(h.policy.ConfigPath, []byte("\n"), 0o640); err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestSyncerFaults(t *testing.T) {
 		{"HAProxy is stopped", (*syncerRig).stopped, false},
 		{"the file is broken by hand", (*syncerRig).brokenByHand, true},
 		{"the file is emptied", (*syncerRig).emptied, true},
-		{"the file is emptied and HAProxy does not start", (*syncerRig).emptiedAndStopped, false},
+		{"the file is emptied and HAProxy does not serve", (*syncerRig).emptiedForGood, false},
 		{"HAProxy is installed anew", (*syncerRig).reinstalled, true},
 		{"the disk is full", (*syncerRig).diskFull, true},
 		{"a host hangs", (*syncerRig).frozen, false},
@@ -316,12 +316,16 @@ func (r *syncerRig) emptied() {
 	}
 }
 
-// emptiedAndStopped leaves nothing of the file and of the client certificate, with which HAProxy does not start.
-func (r *syncerRig) emptiedAndStopped() {
-	r.sh(loadBalancer, "rm "+haproxy.DefaultClientFile+" && : >"+haproxyConfig+" && ! systemctl restart haproxy")
-	r.awaitBlock("")
-	r.t.Logf("right again after %s", r.awaitServer(loadBalancer, r.spare, "UP"))
-	r.checkIssuer(loadBalancer, syncerUser)
+// emptiedForGood leaves nothing of the file, of the client certificate and of the process that has read them: what runs then
+// serves nobody, or nothing runs.
+func (r *syncerRig) emptiedForGood() {
+	for _, verb := range []string{"restart", "stop"} {
+		r.sh(loadBalancer, "rm "+haproxy.DefaultClientFile+" && : >"+haproxyConfig+" && systemctl "+verb+" haproxy")
+		r.awaitBlock("")
+		r.t.Logf("right again %s after a %s", r.awaitServer(loadBalancer, r.spare, "UP"), verb)
+		r.awaitWell()
+		r.checkIssuer(loadBalancer, syncerUser)
+	}
 }
 
 // awaitBlock waits until the first load balancer's file has our block after a user's part.
